@@ -1,0 +1,151 @@
+"""The fleet as Redis shows it, and when it may be called quiet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from killswitch.core.modes import MAX_EPOCH, SWITCH, Mode
+from killswitch.core.reasons import Code
+
+__all__ = ["FleetStatus", "Member", "SwitchState", "followers", "lease_bound_ms", "not_quiet", "parse_member"]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One worker, in its own words. `known` is False when it is in the membership but its hash is gone.
+
+    `quiet_epoch` is the epoch at which it reported closed gates and nothing in flight (0: it did not). `in_flight` and
+    `orders` are its last words on orders between announcement and release. `beat_age_ms` is the time since its last
+    heartbeat by the server's clock. `closed_ms`: how long it had been closed when it last spoke.
+    """
+
+    worker_id: str
+    known: bool = True
+    host: str = ""
+    pid: int = 0
+    version: str = ""
+    engine: str = ""
+    scopes: tuple[str, ...] = ()
+    mode: str = "ENGAGED"
+    code: str = ""
+    epoch: int = 0
+    quiet_epoch: int = 0
+    closed: bool = False
+    closed_ms: int = 0
+    in_flight: int = 0
+    orders: tuple[str, ...] = ()
+    rung: str = ""
+    lease_ms: int = 0
+    beat_ms: int = 0
+    beat_age_ms: int = 0
+    started_ms: int = 0
+    info: Mapping[str, str | int | float] = field(default_factory=dict)
+
+    @property
+    def silent(self) -> bool:
+        """Whether it has missed two heartbeats."""
+        return not self.known or self.beat_age_ms > 2 * max(self.beat_ms, 1) + 1000
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchState:
+    """The switch (`scope` is "switch") or one scope: what the key holds and what the ledger says of it.
+
+    `ttl_ms` is the rest of a time-boxed permission, None without one. `recorded` is False between a change by hand
+    and the beat that records it.
+    """
+
+    scope: str
+    mode: Mode
+    code: Code
+    text: str
+    reason: str
+    epoch: int
+    recorded: bool
+    ttl_ms: int | None
+    actor: str
+    why: str
+    via: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetStatus:
+    """Everything `status` shows, of one moment `at_ms` (server clock).
+
+    `trouble` says why a worker's question would be refused now (None: it would not), so why no gate can be open.
+    """
+
+    at_ms: int
+    switch: SwitchState
+    scopes: tuple[SwitchState, ...]
+    members: tuple[Member, ...]
+    epoch: int
+    confirmed: bool
+    run_id: str
+    server: str
+    trouble: tuple[Code, str] | None
+
+
+def _whole(fields: Mapping[str, str], name: str) -> int:
+    text = fields.get(name, "")
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+    return min(value, MAX_EPOCH)
+
+
+def _json(text: str, kind: type) -> object:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return kind()
+    return value if isinstance(value, kind) else kind()
+
+
+def parse_member(worker_id: str, fields: Mapping[str, str], beat_at_ms: int, now_ms: int) -> Member:
+    """Reads a worker's hash; total, because anybody may have written there: nonsense reads as the closed-minded value
+    (not quiet, not closed), never as the reassuring one."""
+    if not fields:
+        return Member(worker_id, known=False, beat_age_ms=max(0, now_ms - beat_at_ms))
+    orders = _json(fields.get("orders", ""), list)
+    info = _json(fields.get("info", ""), dict)
+    in_flight = fields.get("in_flight", "")
+    certain = in_flight.isascii() and in_flight.isdigit()
+    return Member(
+        worker_id=worker_id,
+        host=fields.get("host", ""),
+        pid=_whole(fields, "pid"),
+        version=fields.get("version", ""),
+        engine=fields.get("engine", ""),
+        scopes=tuple(part for part in fields.get("scopes", "").split(",") if part),
+        mode=fields.get("mode", ""),
+        code=fields.get("code", ""),
+        epoch=_whole(fields, "seen_epoch"),
+        quiet_epoch=_whole(fields, "quiet_epoch") if certain else 0,
+        closed=fields.get("closed") == "1",
+        closed_ms=_whole(fields, "closed_ms"),
+        in_flight=_whole(fields, "in_flight"),
+        orders=tuple(str(name) for name in orders) if isinstance(orders, list) else (),
+        rung=fields.get("rung", ""),
+        lease_ms=_whole(fields, "lease_ms"),
+        beat_ms=_whole(fields, "beat_ms"),
+        beat_age_ms=max(0, now_ms - beat_at_ms),
+        started_ms=_whole(fields, "started_ms"),
+        info=info if isinstance(info, dict) else {},
+    )
+
+
+def followers(members: Iterable[Member], scope: str) -> tuple[Member, ...]:
+    """The members that `scope` concerns; one whose hash is gone concerns every scope, because it cannot be asked."""
+    return tuple(m for m in members if scope == SWITCH or scope in m.scopes or not m.known)
+
+
+def not_quiet(members: Iterable[Member], epoch: int) -> tuple[Member, ...]:
+    """The members that have not proved to be closed with nothing in flight at `epoch` or a later one (P6)."""
+    return tuple(m for m in members if not m.known or m.quiet_epoch < epoch or m.in_flight)
+
+
+def lease_bound_ms(members: Iterable[Member], own_lease_ms: int) -> int:
+    """The longest lease anybody may hold: the members' and this tool's own setting, whichever is longest."""
+    return max([own_lease_ms, *(m.lease_ms for m in members)])
