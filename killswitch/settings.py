@@ -1,0 +1,165 @@
+"""All settings of the switch, read once, checked as a whole, every violation shown at once.
+
+Sources, first found wins: arguments, environment `KILLSWITCH_*`, the file `.env` in the working directory, one file
+per setting (`killswitch_redis_password` and so on) in the directory KILLSWITCH_SECRETS_DIR, default /run/secrets.
+"""
+
+from __future__ import annotations
+
+import difflib
+import getpass
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from killswitch.core.endpoint import Endpoint, parse_url
+from killswitch.core.watch import Timing
+from killswitch.errors import SettingsError
+
+__all__ = ["DEFAULT_PREFIX", "DEFAULT_URL", "ENV_PREFIX", "SECRETS_DIR", "Settings", "default_actor"]
+
+ENV_PREFIX = "KILLSWITCH_"
+SECRETS_DIR = "/run/secrets"
+DEFAULT_URL = "redis://localhost:6379/0"
+DEFAULT_PREFIX = "killswitch"
+
+_PREFIX_RULE = re.compile(r"[A-Za-z0-9_.{}-]{1,64}(:[A-Za-z0-9_.{}-]{1,64}){0,3}")
+_OTHER_VARIABLES = frozenset({"KILLSWITCH_SECRETS_DIR", "KILLSWITCH_TEST_DATA", "KILLSWITCH_REDIS_SERVER"})
+
+
+def default_actor() -> str:
+    """`user@host` of this process: who is on record when nobody named an actor."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no passwd entry, as in many containers
+        user = f"uid{os.getuid()}" if hasattr(os, "getuid") else "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+class Settings(BaseSettings):
+    """Settings of the switch. Each field is read from `KILLSWITCH_<NAME>`.
+
+    Raises:
+        SettingsError: one or more rules are broken; all of them are listed.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    redis_url: Annotated[
+        str,
+        Field(repr=False, description="Where the switch's Redis is: redis, rediss, unix or redis+sentinel URL."),
+    ] = DEFAULT_URL
+    redis_password: Annotated[
+        str, Field(repr=False, description="Password, where the URL has none; best given as a secret file.")
+    ] = ""
+    prefix: Annotated[str, Field(description="Begins every key. On Redis Cluster use `{killswitch}`.")] = DEFAULT_PREFIX
+    lease_ms: Annotated[
+        int, Field(ge=50, le=60_000, description="How long a permission may be believed after it was asked for.")
+    ] = 1000
+    renew_ms: Annotated[int, Field(ge=5, le=20_000, description="Time between two renewals of the lease.")] = 250
+    patience_ms: Annotated[
+        int, Field(ge=5, le=30_000, description="How long Redis may take to answer before the connection is dropped.")
+    ] = 500
+    beat_ms: Annotated[int, Field(ge=10, le=60_000, description="Time between two heartbeats.")] = 1000
+    retain_ms: Annotated[
+        int,
+        Field(ge=1000, le=86_400_000, description="Silence after which a worker leaves the membership."),
+    ] = 300_000
+    timeout_ms: Annotated[
+        int, Field(ge=50, le=60_000, description="How long an operator's command waits for an answer of Redis.")
+    ] = 2000
+    rung: Annotated[
+        Literal["auto", "bcast", "tracking", "keyspace", "polling"],
+        Field(description="How changes are noticed; `auto` takes the best that the server offers."),
+    ] = "auto"
+    on_failover: Annotated[
+        Literal["halt"],
+        Field(description="What a restarted or failed-over Redis means: `halt` stays closed until somebody resets."),
+    ] = "halt"
+    actor: Annotated[str, Field(max_length=128, description="Who is on record; default user@host.")] = ""
+
+    def __init__(self, **values: Any) -> None:
+        directory = os.environ.get("KILLSWITCH_SECRETS_DIR", SECRETS_DIR)
+        values.setdefault("_secrets_dir", directory if Path(directory).is_dir() else None)
+        strangers = [] if "_env_file" in values else _strangers(type(self).model_fields)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(tuple(_explain(item) for item in error.errors()) + tuple(strangers)) from None
+        if strangers:
+            raise SettingsError(tuple(strangers))
+
+    @field_validator("prefix")
+    @classmethod
+    def _check_prefix(cls, value: str) -> str:
+        if not _PREFIX_RULE.fullmatch(value) or "state" in value.split(":"):
+            raise ValueError(
+                "must be 1 to 64 letters, digits or _ . - { }, in parts joined by colons, none of which is 'state'"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Settings:
+        problems = []
+        try:
+            parse_url(self.redis_url)
+        except ValueError as error:
+            problems.append(f"KILLSWITCH_REDIS_URL: {error}")
+        if self.renew_ms * 3 > self.lease_ms:
+            problems.append(
+                f"KILLSWITCH_RENEW_MS={self.renew_ms} is more than a third of KILLSWITCH_LEASE_MS={self.lease_ms}: one "
+                "lost renewal would close the gate; lower it or raise the lease"
+            )
+        if self.renew_ms + self.patience_ms > self.lease_ms:
+            problems.append(
+                f"KILLSWITCH_PATIENCE_MS={self.patience_ms} and KILLSWITCH_RENEW_MS={self.renew_ms} together exceed "
+                f"KILLSWITCH_LEASE_MS={self.lease_ms}: a silent Redis would be noticed only after the lease; lower one"
+            )
+        if self.retain_ms < 3 * self.beat_ms:
+            problems.append(
+                f"KILLSWITCH_RETAIN_MS={self.retain_ms} is less than three beats (KILLSWITCH_BEAT_MS={self.beat_ms}): "
+                "living workers would drop out of the membership; raise it"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The URL taken apart, with the separate password filled in."""
+        return parse_url(self.redis_url).with_password(self.redis_password)
+
+    @property
+    def timing(self) -> Timing:
+        """The durations that the watcher needs."""
+        return Timing(self.lease_ms, self.renew_ms, self.beat_ms, self.patience_ms)
+
+    @property
+    def who(self) -> str:
+        """The actor, or user@host where none is set."""
+        return self.actor or default_actor()
+
+
+def _explain(item: Any) -> str:
+    text = str(item["msg"]).removeprefix("Value error, ")
+    if not item["loc"]:
+        return text.replace("\n", "\n  - ")
+    name = ENV_PREFIX + str(item["loc"][0]).upper()
+    shown = "" if "URL" in name or "PASSWORD" in name else f"={item['input']!r:.60}"
+    return f"{name}{shown}: {text[:1].lower()}{text[1:]}"
+
+
+def _strangers(known: dict[str, Any]) -> list[str]:
+    """A misspelt variable would silently leave a default in force, so it is refused."""
+    names = {ENV_PREFIX + field.upper() for field in known} | _OTHER_VARIABLES
+    found = []
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in names:
+            near = difflib.get_close_matches(variable.upper(), names, n=1)
+            found.append(f"{variable} is not a setting" + (f"; did you mean {near[0]}?" if near else "; remove it"))
+    return found

@@ -1,0 +1,54 @@
+"""Names of everything the switch keeps in Redis.
+
+Invariant: every key is `<prefix>:<kind>...`, so that one ACL pattern covers them and one tracking prefix,
+`<prefix>:state`, covers exactly what decides about trading. The Lua side derives the same names from the state key;
+a contract test holds both together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from killswitch.core.modes import Scope
+
+__all__ = ["Keys"]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """All keys under one prefix (setting `KILLSWITCH_PREFIX`)."""
+
+    prefix: str
+
+    @property
+    def state(self) -> str:
+        """The switch. Exactly SAFE permits trading."""
+        return f"{self.prefix}:state"
+
+    def scope_state(self, scope: Scope | None) -> str:
+        """The state key of `scope`, or of the switch itself for None."""
+        return self.state if scope is None else f"{self.state}:{scope}"
+
+    @property
+    def ledger(self) -> str:
+        """Hash: the epoch counter, the incarnation, and the last recorded value of every scope."""
+        return f"{self.prefix}:ledger"
+
+    @property
+    def audit(self) -> str:
+        """Stream: one entry for each change."""
+        return f"{self.prefix}:audit"
+
+    @property
+    def workers(self) -> str:
+        """Sorted set: worker id to last heartbeat in server milliseconds."""
+        return f"{self.prefix}:workers"
+
+    def worker(self, worker_id: str) -> str:
+        """Hash with a TTL: what one worker last said of itself."""
+        return f"{self.prefix}:worker:{worker_id}"
+
+    @property
+    def acks(self) -> str:
+        """Channel: `<worker> <epoch>` when a worker becomes quiet, `<worker> left` when it leaves."""
+        return f"{self.prefix}:acks"

@@ -1,0 +1,238 @@
+-- Shared by every operation. Loaded first; the file names below it follow in alphabetical order.
+--
+-- Keys are derived from one declared key, KEYS[1] = <prefix>:state or <prefix>:state:<dimension>:<name>, so that a
+-- person with nothing but redis-cli types the very key that SET would take. On Redis Cluster the prefix carries a
+-- hash tag, so all of them live in one slot.
+--
+-- The ledger is a hash: epoch, run_id, replid, and per scope (`switch` is the switch itself)
+--   <scope>:token   what was last recorded under the key (see token())
+--   <scope>:epoch   the epoch of that record; also <scope>:actor, :reason, :at_ms, :via, :text
+--
+-- An operation repairs what is in its way: a key of the wrong type is renamed to <key>:damaged:<ms>, never deleted,
+-- so that the evidence stays.
+
+local MAX_EPOCH = 9007199254740991
+local MAX_TEXT = 256
+local OP_TTL_MS = 3600000
+local NEW_HISTORY = '0000000000000000000000000000000000000000'
+
+local run_id_of_this_server = nil
+
+local function names(key)
+  local base, scope = string.match(key, '^(.-):state:(.+)$')
+  if not base then
+    base = string.match(key, '^(.+):state$')
+    scope = 'switch'
+  end
+  if not base then
+    error({ err = 'ERR the first key must be <prefix>:state or <prefix>:state:<dimension>:<name>' })
+  end
+  return {
+    state = base .. ':state', ledger = base .. ':ledger', audit = base .. ':audit', acks = base .. ':acks',
+    workers = base .. ':workers', worker = base .. ':worker:', op = base .. ':op:',
+    key = key, scope = scope,
+  }
+end
+
+local function failed(reply)
+  return type(reply) == 'table' and reply.err ~= nil
+end
+
+local function server_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- One line of printable text: control bytes would forge lines in logs and terminals.
+local function clean(text, fallback)
+  text = string.gsub(text or '', '[%c\127]', ' ')
+  if text == '' then return fallback end
+  return string.sub(text, 1, MAX_TEXT)
+end
+
+local function to_epoch(text)
+  local n = tonumber(text)
+  if n and n >= 0 and n <= MAX_EPOCH and n == math.floor(n) then return n end
+  return nil
+end
+
+local function show(n)
+  return string.format('%.0f', n)
+end
+
+-- What lies under a state key: kind is value, absent or another type's name.
+local function observe(key)
+  local raw = redis.pcall('GET', key)
+  if failed(raw) then
+    if not string.find(raw.err, 'WRONGTYPE', 1, true) then error(raw) end
+    local kind = redis.call('TYPE', key)
+    return { kind = 'wrong-type', text = type(kind) == 'table' and kind.ok or kind, pttl = -1 }
+  end
+  if not raw then return { kind = 'absent', text = '', pttl = -2 } end
+  return { kind = 'value', text = raw, pttl = redis.call('PTTL', key) }
+end
+
+-- A short exact stand-in for what was observed; long values by their digest.
+local function token(seen)
+  if seen.kind == 'absent' then return 'absent' end
+  if seen.kind ~= 'value' then return 'type:' .. seen.text end
+  if #seen.text <= MAX_TEXT then return '=' .. seen.text end
+  return 'sha1:' .. redis.sha1hex(seen.text)
+end
+
+local function shown(seen)
+  if seen.kind == 'value' then return clean(seen.text, '(empty)') end
+  return '(' .. seen.kind .. (seen.kind == 'wrong-type' and ' ' .. seen.text or '') .. ')'
+end
+
+-- REDUCING and SAFE are the only texts that permit anything, and only to the letter.
+local function mode_of(seen)
+  if seen.kind == 'value' and (seen.text == 'SAFE' or seen.text == 'REDUCING') then return seen.text end
+  return 'ENGAGED'
+end
+
+local function run_id()
+  -- A process keeps its run id for life and its own copy of this variable, so one INFO is enough.
+  if not run_id_of_this_server then
+    local info = redis.pcall('INFO', 'server')
+    if failed(info) then return '' end
+    run_id_of_this_server = string.match(info, 'run_id:(%w+)')
+  end
+  return run_id_of_this_server or ''
+end
+
+local function incarnation()
+  local info = redis.pcall('INFO', 'replication')
+  if failed(info) then return { run_id = run_id(), replid = '', replid2 = NEW_HISTORY } end
+  return {
+    run_id = run_id(),
+    replid = string.match(info, 'master_replid:(%w+)') or '',
+    replid2 = string.match(info, 'master_replid2:(%w+)') or NEW_HISTORY,
+  }
+end
+
+local function set_aside(key, now)
+  redis.call('RENAME', key, key .. ':damaged:' .. show(now))
+end
+
+-- Runs a write; when a wrong type or an exhausted stream is in the way, moves it aside and runs it again.
+local function mend(now, command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if not failed(reply) then return reply end
+  if redis.call('EXISTS', key) == 0 then error(reply) end
+  set_aside(key, now)
+  return redis.call(command, key, ...)
+end
+
+local function ledger_fields(n, fields)
+  local values = redis.pcall('HMGET', n.ledger, unpack(fields))
+  if failed(values) then
+    if not string.find(values.err, 'WRONGTYPE', 1, true) then error(values) end
+    return {}
+  end
+  return values
+end
+
+-- The counter of epochs. Where the ledger lost it, the last audit entry still knows it: an epoch is not used twice.
+local function counter(n)
+  local value = to_epoch(ledger_fields(n, { 'epoch' })[1])
+  if value then return value end
+  local last = redis.pcall('XREVRANGE', n.audit, '+', '-', 'COUNT', 1)
+  if not failed(last) and last[1] then
+    local fields = last[1][2]
+    for i = 1, #fields, 2 do
+      if fields[i] == 'epoch' then return to_epoch(fields[i + 1]) or 0 end
+    end
+  end
+  return 0
+end
+
+-- Gives a change its epoch, its ledger record and its audit entry. The entry is written first: where it cannot be,
+-- nothing is recorded at all.
+local function record(n, scope, now, change)
+  local epoch = math.min(counter(n) + 1, MAX_EPOCH)
+  mend(now, 'XADD', n.audit, '*', 'epoch', show(epoch), 'scope', scope, 'from', change.from, 'to', change.to,
+    'reason', change.reason, 'actor', change.actor, 'via', change.via, 'op', change.op or '', 'at_ms', show(now))
+  mend(now, 'HSET', n.ledger, 'epoch', show(epoch), scope .. ':token', change.token, scope .. ':epoch', show(epoch),
+    scope .. ':text', change.to, scope .. ':actor', change.actor, scope .. ':reason', change.reason,
+    scope .. ':via', change.via, scope .. ':at_ms', show(now))
+  return epoch
+end
+
+local function recorded(n, scope)
+  local values = ledger_fields(n, { scope .. ':token', scope .. ':epoch', scope .. ':text' })
+  return { token = values[1] or nil, epoch = to_epoch(values[2]) or 0, text = values[3] or '(nothing)' }
+end
+
+-- A key that was changed by hand gets its epoch and entry from whoever comes by first.
+local function reconcile(n, scope, seen, now)
+  local was = recorded(n, scope)
+  local is = token(seen)
+  if was.token == is then return was.epoch end
+  -- Nothing there and nothing on record: a scope nobody used, or a Redis nobody initialised.
+  if not was.token and seen.kind == 'absent' and (scope ~= 'switch' or counter(n) == 0) then return was.epoch end
+  return record(n, scope, now, {
+    from = was.text, to = shown(seen), token = is, reason = 'changed by hand', actor = 'unattributed', via = 'raw',
+  })
+end
+
+-- A permission is valid only under the incarnation it was given in. In a new one the switch is engaged in writing, so
+-- that GET shows what is so, and so that a later SET SAFE is a change made here and now.
+-- Returns false when this user may not write the state; then nothing is recorded and every gate stays closed.
+local function settle_incarnation(n, now, state)
+  local inc = incarnation()
+  if inc.run_id == '' then return false end
+  local kept = ledger_fields(n, { 'run_id', 'replid' })
+  if kept[1] == inc.run_id and kept[2] == inc.replid then return true end
+  -- A server that starts a new history of its own accord (first replica attached, backlog given back after an hour
+  -- without one) clears its second replication id; one that was promoted keeps its old master's there.
+  if kept[1] == inc.run_id and inc.replid2 == NEW_HISTORY then
+    mend(now, 'HSET', n.ledger, 'replid', inc.replid)
+    return true
+  end
+  local was = recorded(n, 'switch')
+  if mode_of(state) ~= 'ENGAGED' then
+    local text = 'ENGAGED Redis restarted, failed over or lost its record; permit again'
+    if failed(redis.pcall('SET', n.state, text)) then return false end
+    local from = shown(state)
+    state.kind, state.text, state.pttl = 'value', text, -1
+    record(n, 'switch', now, { from = from, to = text, token = token(state), reason = 'incarnation changed',
+      actor = 'killswitch', via = 'incarnation' })
+  elseif kept[1] and was.token == token(state) then
+    record(n, 'switch', now, { from = was.text, to = shown(state), token = was.token,
+      reason = 'incarnation changed', actor = 'killswitch', via = 'incarnation' })
+  end
+  mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)
+  return true
+end
+
+-- An operation that was already done is answered from its receipt and changes nothing.
+local function receipt(n, op)
+  if not op or op == '' then return nil end
+  local kept = redis.pcall('GET', n.op .. op)
+  if failed(kept) or not kept then return nil end
+  local ok, reply = pcall(cjson.decode, kept)
+  if not ok or type(reply) ~= 'table' then return nil end
+  reply[#reply] = 1
+  return reply
+end
+
+local function done(n, op, epoch, was, seen, now)
+  local reply = { 'version', VERSION, 'epoch', show(epoch), 'was', was, 'state', shown(seen), 'at_ms', show(now),
+    'repeated', 0 }
+  if op and op ~= '' then
+    redis.pcall('SET', n.op .. op, cjson.encode(reply), 'PX', OP_TTL_MS)
+  end
+  return reply
+end
+
+-- The answer to a worker, see core/answer.py: version, nonce, run id, confirmed, counter, then one row per key.
+local function answer(n, nonce, run, confirmed, rows)
+  return { VERSION, nonce, run, confirmed and 1 or 0, show(counter(n)), rows }
+end
+
+local function row(seen, was)
+  local text = string.sub(seen.text, 1, MAX_TEXT)
+  local matches = was.token == token(seen) or (was.token == nil and seen.kind == 'absent')
+  return { seen.kind, text, #seen.text, seen.pttl, show(was.epoch), matches and 1 or 0 }
+end

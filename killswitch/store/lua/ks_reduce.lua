@@ -1,0 +1,24 @@
+-- ks_reduce: only orders that reduce a position. From SAFE it tightens and needs no epoch; from anything stricter it
+-- loosens, so it is conditional on the epoch that the operator looked at, as a reset is.
+--   FCALL ks_reduce 1 <prefix>:state[:<dimension>:<name>] [reason] [actor] [epoch] [operation id] [via]
+-- Returns the same as ks_engage. Error `EPOCH <current>`: the switch was changed since.
+redis.register_function('ks_reduce', function(keys, args)
+  local n = names(keys[1])
+  local reason, actor, op = clean(args[1], 'no reason given'), clean(args[2], 'unattributed'), args[4]
+  local again = receipt(n, op)
+  if again then return again end
+  local now = server_ms()
+  local state = observe(n.state)
+  settle_incarnation(n, now, state)
+  local before = observe(keys[1])
+  local current = reconcile(n, n.scope, before, now)
+  local tightens = mode_of(before) ~= 'ENGAGED' or (n.scope ~= 'switch' and before.kind == 'absent')
+  if not tightens and to_epoch(args[3]) ~= current then
+    return redis.error_reply('EPOCH ' .. show(current) .. ' the switch is engaged at this epoch; name it to loosen')
+  end
+  local after = { kind = 'value', text = 'REDUCING', pttl = -1 }
+  local epoch = record(n, n.scope, now, { from = shown(before), to = 'REDUCING', token = token(after),
+    reason = reason, actor = actor, via = clean(args[5], 'redis-cli'), op = clean(op, '') })
+  redis.call('SET', keys[1], 'REDUCING')
+  return done(n, op, epoch, shown(before), after, now)
+end)

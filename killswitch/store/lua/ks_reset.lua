@@ -1,0 +1,37 @@
+-- ks_reset: permit trading again, provided that nothing changed since the operator looked.
+--   FCALL ks_reset 1 <prefix>:state[:<dimension>:<name>] <epoch> [reason] [actor] [ttl ms] [operation id] [via]
+-- epoch: the one that `status` (or HGET <prefix>:ledger switch:epoch) showed. ttl: the permission ends by itself; only
+-- for the switch, because an absent scope means "follow the switch", so its expiry would loosen.
+-- Returns the same as ks_engage. Error `EPOCH <current>`: the switch was changed since, nothing was done.
+redis.register_function('ks_reset', function(keys, args)
+  local n = names(keys[1])
+  local reason, actor, op = clean(args[2], 'no reason given'), clean(args[3], 'unattributed'), args[5]
+  local again = receipt(n, op)
+  if again then return again end
+  local ttl = tonumber(args[4] or '') or 0
+  if ttl > 0 and n.scope ~= 'switch' then
+    return redis.error_reply('ERR a time limit is for the switch only: an expired scope would follow the switch')
+  end
+  local now = server_ms()
+  local state = observe(n.state)
+  if not settle_incarnation(n, now, state) then
+    return redis.error_reply('INCARNATION the server does not tell its run id, so no permission can be bound to it')
+  end
+  local before = observe(keys[1])
+  local current = reconcile(n, n.scope, before, now)
+  if to_epoch(args[1]) ~= current then
+    return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now; look again before you permit')
+  end
+  if counter(n) >= MAX_EPOCH then
+    return redis.error_reply('ERR the epoch counter is exhausted, which only tampering can do; remove the ledger')
+  end
+  local after = { kind = 'value', text = 'SAFE', pttl = ttl > 0 and ttl or -1 }
+  local epoch = record(n, n.scope, now, { from = shown(before), to = 'SAFE', token = token(after), reason = reason,
+    actor = actor, via = clean(args[6], 'redis-cli'), op = clean(op, '') })
+  if ttl > 0 then
+    redis.call('SET', keys[1], 'SAFE', 'PX', show(ttl))
+  else
+    redis.call('SET', keys[1], 'SAFE')
+  end
+  return done(n, op, epoch, shown(before), after, now)
+end)

@@ -1,0 +1,152 @@
+"""What an operator's tool does in Redis: engage, reduce, reset, initialise, look.
+
+Invariant: each change is one function call with an operation id, so that repeating it after an unknown outcome changes
+nothing twice. Engaging never depends on the function library or on the record: where those fail a plain SET follows.
+Permitting depends on both. Whoever is refused learns it as StoreRefused, EpochConflict or StoreUnavailable.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from killswitch.core.modes import Mode, Scope
+from killswitch.core.reasons import Code
+from killswitch.errors import EpochConflict, LibraryMissing, StoreRefused
+from killswitch.store.functions import Caller, load_library
+from killswitch.store.keys import Keys
+
+__all__ = ["Change", "Durability", "SwitchStore", "as_text"]
+
+_EPOCH_ERROR = re.compile(r"EPOCH (\d+) ?(.*)")
+
+
+def as_text(value: object) -> str:
+    """A reply as text; bytes that are not UTF-8 are shown as replacement characters."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value if value is not None else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A recorded change. `epoch` 0: the stop is set but not recorded; the first beat records it."""
+
+    epoch: int
+    was: str
+    state: str
+    at_ms: int
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """How safe a change is against the loss of the server. `aof` is always, everysec, no, off or unknown; `replicas`
+    are connected (None: unknown), `acknowledged` have confirmed it."""
+
+    aof: str
+    replicas: int | None
+    acknowledged: int
+
+    @property
+    def durable(self) -> bool:
+        """Whether it survives the loss of the process: on disk, or on a replica."""
+        return self.aof == "always" or self.acknowledged > 0
+
+
+class SwitchStore:
+    """The operator's commands over one connection."""
+
+    def __init__(self, caller: Caller, keys: Keys) -> None:
+        self._caller = caller
+        self._keys = keys
+
+    def engage(self, scope: Scope | None, reason: str, actor: str, operation: str, via: str) -> Change:
+        """Stops. Raises StoreRefused when Redis refuses even a plain SET, StoreUnavailable when it does not answer."""
+        key = self._keys.scope_state(scope)
+        try:
+            return _change(self._caller.call("FCALL", "ks_engage", 1, key, reason, actor, operation, via))
+        except StoreRefused as refused:
+            # No library, no right to call it, a record beyond repair: the stop itself needs nothing but SET.
+            text = f"{Mode.ENGAGED} {reason}"
+            try:
+                self._caller.call("SET", key, text)
+            except StoreRefused:
+                raise refused from None
+            return Change(0, "", text, 0, False)
+
+    def reduce(
+        self, scope: Scope | None, reason: str, actor: str, epoch: int | None, operation: str, via: str
+    ) -> Change:
+        """Permits only reducing orders; from ENGAGED only at the given `epoch`, else EpochConflict."""
+        given = "" if epoch is None else str(epoch)
+        return self._conditional(epoch, "ks_reduce", scope, reason, actor, given, operation, via)
+
+    def reset(
+        self, scope: Scope | None, epoch: int, reason: str, actor: str, ttl_ms: int, operation: str, via: str
+    ) -> Change:
+        """Permits trading, if the epoch is still `epoch`; for `ttl_ms` milliseconds, or 0 for without limit.
+
+        Raises:
+            EpochConflict: the switch was changed since; nothing was done.
+            LibraryMissing, StoreRefused, StoreUnavailable: nothing was done, or for the last: unknown.
+        """
+        return self._conditional(epoch, "ks_reset", scope, str(epoch), reason, actor, str(ttl_ms), operation, via)
+
+    def _conditional(self, given: int | None, function: str, scope: Scope | None, *args: str) -> Change:
+        try:
+            return _change(self._caller.call("FCALL", function, 1, self._keys.scope_state(scope), *args))
+        except StoreRefused as refused:
+            match = _EPOCH_ERROR.search(refused.reason)
+            if match is None:
+                raise
+            raise EpochConflict(int(match[1]), given, match[2].split(" script: ")[0]) from None
+
+    def initialise(self, actor: str, operation: str, via: str) -> Change | None:
+        """Loads the function library; where there is no state, engages with the reason "initialised".
+
+        Returns the change, or None when there was a state, which is left as it is.
+        """
+        load_library(self._caller)
+        if self._caller.call("EXISTS", self._keys.state):
+            return None
+        return _change(
+            self._caller.call("FCALL", "ks_engage", 1, self._keys.state, "initialised", actor, operation, via)
+        )
+
+    def durability(self, wait_ms: int) -> Durability:
+        """How durable the last change on this connection is; waits at most `wait_ms` for replicas. Never raises
+        StoreRefused: what this user may not ask is unknown."""
+        info = self._try("INFO", "replication")
+        match = re.search(r"connected_slaves:(\d+)", info)
+        replicas = int(match[1]) if match else None
+        acknowledged = self._try("WAIT", replicas, wait_ms) if replicas else "0"
+        aof = re.search(r"aof_enabled:(\d)", self._try("INFO", "persistence"))
+        if aof is None:
+            mode = "unknown"
+        elif aof[1] == "0":
+            mode = "off"
+        else:
+            found = self._try_config("appendfsync")
+            mode = found or "unknown"
+        return Durability(mode, replicas, int(acknowledged) if acknowledged.isdigit() else 0)
+
+    def _try(self, *args: str | int) -> str:
+        try:
+            return as_text(self._caller.call(*args))
+        except StoreRefused:
+            return ""
+
+    def _try_config(self, name: str) -> str:
+        try:
+            found = self._caller.call("CONFIG", "GET", name)
+        except StoreRefused:
+            return ""
+        return as_text(next(iter(found.values()), b"")) if isinstance(found, dict) else ""
+
+
+def _change(reply: object) -> Change:
+    if not isinstance(reply, list) or len(reply) != 12:
+        raise LibraryMissing(
+            Code.LIBRARY_MISMATCH, "the function library answered in another form: run `killswitch init` again"
+        )
+    found = {as_text(name): as_text(value) for name, value in zip(reply[::2], reply[1::2], strict=True)}
+    return Change(int(found["epoch"]), found["was"], found["state"], int(found["at_ms"]), found["repeated"] == "1")

@@ -1,0 +1,278 @@
+"""One connection to Redis that does exactly what it is told: no retry, no pool, no silent reconnect, no health check.
+
+Invariant: one thread uses a wire. What is sent is sent once; when the outcome is unknown the wire breaks and says so
+(StoreUnavailable), because a repeated command would be a second command. It fails closed: a broken wire never works
+again. General clients reconnect and repeat behind the caller's back, which would hide a lost tracking registration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import hiredis
+
+from killswitch.clock import now_ns
+from killswitch.core.endpoint import Endpoint
+from killswitch.core.reasons import Code
+from killswitch.errors import LibraryMissing, StoreRefused, StoreUnavailable
+
+__all__ = ["Push", "Wire", "connect", "refusal"]
+
+_CHUNK = 65536
+_NOTHING = object()
+T = TypeVar("T")
+
+Push = hiredis.PushNotification
+"""An out-of-band message (RESP3): an invalidation, or a message of a channel."""
+
+_REFUSALS = {
+    "OOM": Code.REDIS_OOM,
+    "MISCONF": Code.REDIS_MISCONF,
+    "NOREPLICAS": Code.REDIS_NOREPLICAS,
+    "READONLY": Code.REDIS_READONLY,
+    "MASTERDOWN": Code.REDIS_READONLY,
+    "BUSY": Code.REDIS_BUSY,
+    "LOADING": Code.REDIS_LOADING,
+    "NOAUTH": Code.REDIS_DENIED,
+    "NOPERM": Code.REDIS_DENIED,
+    "WRONGPASS": Code.REDIS_DENIED,
+}
+
+
+def refusal(text: str) -> StoreRefused:
+    """The error for an error reply: classified by its first word, carrying the server's own text."""
+    # ACL refusals inside a function come behind "ERR ", so the word is looked for there as well.
+    words = text.replace("-", " ").split(maxsplit=2)
+    for word in words[:2]:
+        if word in _REFUSALS:
+            return StoreRefused(_REFUSALS[word], text)
+    if "Function not found" in text:
+        return LibraryMissing(
+            Code.LIBRARY_MISSING, "the function library is not loaded in this Redis: run `killswitch init`"
+        )
+    if "NOPERM" in text or "ACL failure" in text:
+        return StoreRefused(Code.REDIS_DENIED, text)
+    return StoreRefused(Code.REDIS_REFUSED, text)
+
+
+class Wire:
+    """A connected, authenticated RESP3 connection."""
+
+    def __init__(self, sock: socket.socket, peer: str, timeout_s: float) -> None:
+        self._sock = sock
+        self._peer = peer
+        self._timeout_s = timeout_s
+        self._reader = hiredis.Reader(notEnoughData=_NOTHING)
+        self.pushes: list[Push] = []
+
+    def fileno(self) -> int:
+        """Descriptor to wait on; -1 once closed."""
+        return self._sock.fileno()
+
+    @property
+    def peer(self) -> str:
+        """The address without credentials."""
+        return self._peer
+
+    def send(self, *args: str | bytes | int) -> None:
+        """Sends one command and does not wait for its answer.
+
+        Raises:
+            StoreUnavailable: the connection is broken, or the send buffer stayed full for the time limit.
+        """
+        packed = hiredis.pack_command(cast(Any, args))  # its stub allows one word only
+        self._guard(lambda: self._sock.sendall(packed))
+
+    def receive(self) -> list[object]:
+        """All answers that have arrived, without waiting; error replies come as StoreRefused values.
+
+        Raises:
+            StoreUnavailable: end of stream, a broken connection, or bytes that are not RESP.
+        """
+        self._sock.setblocking(False)
+        try:
+            while True:
+                try:
+                    data = self._sock.recv(_CHUNK)
+                except (BlockingIOError, ssl.SSLWantReadError):
+                    break
+                except OSError as error:
+                    raise self._broken(error) from None
+                self._feed(data)
+        finally:
+            with contextlib.suppress(OSError):
+                self._sock.settimeout(self._timeout_s)
+        return self._answers()
+
+    def drain(self) -> None:
+        """Throws away what has arrived, unread: for a connection on which arrival itself is the message."""
+        self.receive()
+        self.pushes.clear()
+
+    def call(self, *args: str | bytes | int) -> object:
+        """Sends one command and waits for its answer.
+
+        Raises:
+            StoreRefused: an error reply.
+            StoreUnavailable: no answer within the time limit; whether the command took effect is unknown, and the
+                connection is closed so that a late answer can not be taken for another one's.
+        """
+        self.send(*args)
+        answer = self.next_answer()
+        if isinstance(answer, StoreRefused):
+            raise answer
+        return answer
+
+    def next_answer(self) -> object:
+        """Waits for the next answer; pushes met on the way are kept in `pushes`. Raises as `call` does."""
+        deadline = now_ns() + int(self._timeout_s * 1e9)
+        while True:
+            answers = self._answers(limit=1)
+            if answers:
+                return answers[0]
+            left_s = (deadline - now_ns()) / 1e9
+            if left_s <= 0:
+                raise self._broken(TimeoutError())
+            self._sock.settimeout(left_s)
+            self._feed(self._guard(lambda: self._sock.recv(_CHUNK)))
+
+    def wait_push(self, timeout_s: float) -> Push | None:
+        """The next push, or None when none came within `timeout_s`. Raises StoreUnavailable when the wire breaks."""
+        deadline = now_ns() + int(timeout_s * 1e9)
+        while not self.pushes:
+            self._answers()
+            left_s = (deadline - now_ns()) / 1e9
+            if self.pushes or left_s <= 0:
+                break
+            self._sock.settimeout(left_s)
+            try:
+                data = self._sock.recv(_CHUNK)
+            except (TimeoutError, ssl.SSLWantReadError):
+                break
+            except OSError as error:
+                raise self._broken(error) from None
+            self._feed(data)
+        return self.pushes.pop(0) if self.pushes else None
+
+    def close(self) -> None:
+        """Closes this process's end. No shutdown: after a fork the parent's connection must live on."""
+        with contextlib.suppress(OSError):
+            self._sock.close()
+
+    def _guard(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except OSError as error:
+            raise self._broken(error) from None
+
+    def _feed(self, data: bytes) -> None:
+        if not data:
+            raise self._broken(None)
+        self._reader.feed(data)
+
+    def _answers(self, limit: int = 0) -> list[object]:
+        found: list[object] = []
+        while not limit or len(found) < limit:
+            try:
+                item = self._reader.gets()
+            except hiredis.ProtocolError as error:
+                self.close()
+                raise StoreUnavailable(Code.BAD_ANSWER, f"{self._peer} does not speak RESP: {error}") from None
+            if item is _NOTHING:
+                break
+            if isinstance(item, Push):
+                self.pushes.append(item)
+            elif isinstance(item, hiredis.ReplyError):
+                found.append(refusal(str(item)))
+            else:
+                found.append(item)
+        return found
+
+    def _broken(self, error: OSError | None) -> StoreUnavailable:
+        self.close()
+        if error is None:
+            return StoreUnavailable(Code.DISCONNECTED, f"{self._peer} closed the connection")
+        if isinstance(error, TimeoutError):
+            return StoreUnavailable(Code.NO_ANSWER, f"{self._peer} did not answer within {self._timeout_s:g} s")
+        return StoreUnavailable(Code.DISCONNECTED, f"the connection to {self._peer} broke: {error}")
+
+
+def _open_socket(endpoint: Endpoint, host: str, port: int, timeout_s: float) -> socket.socket:
+    if endpoint.scheme == "unix":
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(timeout_s)
+        try:
+            sock.connect(endpoint.path)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+    sock = socket.create_connection((host, port), timeout_s)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if endpoint.scheme == "rediss":
+            return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _open(endpoint: Endpoint, host: str, port: int, timeout_s: float) -> Wire:
+    peer = f"Redis at {endpoint.path}" if endpoint.scheme == "unix" else f"Redis at {host}:{port}"
+    try:
+        sock = _open_socket(endpoint, host, port, timeout_s)
+    except TimeoutError:
+        raise StoreUnavailable(Code.UNREACHABLE, f"{peer} did not accept a connection in {timeout_s:g} s") from None
+    except OSError as error:
+        raise StoreUnavailable(Code.UNREACHABLE, f"{peer} cannot be reached: {error}") from None
+    sock.settimeout(timeout_s)
+    return Wire(sock, peer, timeout_s)
+
+
+def _master_address(endpoint: Endpoint, timeout_s: float) -> tuple[str, int]:
+    """Asks the sentinels in their order; the first that knows the master is believed."""
+    failures = []
+    for host, port in endpoint.hosts:
+        try:
+            wire = _open(endpoint, host, port, timeout_s)
+            with contextlib.closing(wire):
+                found = wire.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", endpoint.master)
+        except (StoreUnavailable, StoreRefused) as error:
+            failures.append(str(error))
+            continue
+        if isinstance(found, list) and len(found) == 2:
+            return found[0].decode(), int(found[1])
+        failures.append(f"the sentinel at {host}:{port} knows no master {endpoint.master!r}")
+    raise StoreUnavailable(Code.UNREACHABLE, "; ".join(failures))
+
+
+def connect(endpoint: Endpoint, timeout_s: float, name: str = "killswitch") -> Wire:
+    """Connects, greets in RESP3, authenticates and selects the database.
+
+    `timeout_s` bounds the connect and afterwards each answer. `name` shows in CLIENT LIST.
+
+    Raises:
+        StoreUnavailable: no connection.
+        StoreRefused: the server refused the credentials or the database, or does not know RESP3.
+    """
+    host, port = endpoint.hosts[0] if endpoint.hosts else ("", 0)
+    if endpoint.scheme == "redis+sentinel":
+        host, port = _master_address(endpoint, timeout_s)
+    wire = _open(endpoint, host, port, timeout_s)
+    hello: list[str | bytes | int] = ["HELLO", 3]
+    if endpoint.password:
+        hello += ["AUTH", endpoint.username or "default", endpoint.password]
+    try:
+        wire.call(*hello, "SETNAME", name)
+        if endpoint.db:
+            wire.call("SELECT", endpoint.db)
+    except StoreRefused:
+        wire.close()
+        raise
+    return wire
