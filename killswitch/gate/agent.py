@@ -1,0 +1,255 @@
+"""What a trading process embeds: a gate, and the thread that keeps it honest.
+
+Invariant: one process, one watcher per agent. The first picture is closed, and after close() or in the child of a fork
+it is closed again; only the watcher's answers open it. The agent leaves the membership only when the gate is closed
+and every permit is back, so a worker that vanished with an order in flight stays visible. Callbacks run on the watcher
+thread and must be quick: while one runs the lease runs too, and runs out (which closes).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import random
+import secrets
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from types import TracebackType
+
+from killswitch._version import __version__
+from killswitch.clock import NS_PER_MS, now_ns, sleep, wall_ms
+from killswitch.core.modes import Mode, Scope
+from killswitch.core.reasons import Code
+from killswitch.core.view import Picture, View
+from killswitch.core.watch import Ask, Watch
+from killswitch.errors import StoreRefused, StoreUnavailable
+from killswitch.gate.gate import Gate
+from killswitch.gate.readiness import make_readiness
+from killswitch.gate.watcher import Watcher
+from killswitch.settings import Settings
+from killswitch.store.channel import PushChannel, open_channel
+from killswitch.store.functions import LIBRARY_VERSION
+from killswitch.store.keys import Keys
+from killswitch.store.line import Beat, QuestionLine, open_line
+from killswitch.store.wire import connect
+
+__all__ = ["Agent"]
+
+_LOG = logging.getLogger("killswitch.agent")
+_POLL_S = 0.001
+Callback = Callable[[View], None]
+
+
+def _new_id() -> str:
+    return f"{platform.node() or 'host'}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+class Agent:
+    """Watches the switch for this process. Use it as a context manager, or call start() and close().
+
+    `scopes` are the parts of the fleet this process belongs to, written `dimension:name`; the strictest of the switch
+    and all of them holds. `engine` names what it runs. `worker_id` is made from host, pid and chance unless given.
+
+    Raises:
+        InvalidInput: a scope of another form.
+        SettingsError: no settings were given and those of the environment are not valid.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        scopes: Iterable[str | Scope] = (),
+        *,
+        engine: str = "",
+        worker_id: str | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.scopes = tuple(sorted({Scope.parse(scope) for scope in scopes}))
+        self.worker_id = worker_id or _new_id()
+        self.gate = Gate(make_readiness())
+        self._engine = engine
+        self._given_id = worker_id
+        self._keys = Keys(self.settings.prefix)
+        self._state_keys = (self._keys.state, *(self._keys.scope_state(scope) for scope in self.scopes))
+        self._info: dict[str, str | int | float] = {}
+        self._started_ms = wall_ms()
+        self._closed_ns = now_ns()
+        self._on_close: list[Callback] = []
+        self._on_open: list[Callback] = []
+        self._changed = threading.Condition()
+        self._watcher: Watcher | None = None
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> Agent:
+        """Starts watching; returns at once with the gate closed. `wait_open` waits for the first permission."""
+        if self._watcher is None:
+            self._watcher = self._make_watcher()
+            self._watcher.start()
+            _AGENTS.add(self)
+        return self
+
+    def close(self, drain_s: float = 5.0) -> bool:
+        """Closes the gate, waits at most `drain_s` seconds for permits, and leaves the membership if all are back.
+
+        Returns whether it left. An agent that could not say goodbye is shown as silent until `retain_ms` is over.
+        """
+        watcher, self._watcher = self._watcher, None
+        _AGENTS.discard(self)
+        if watcher is None:
+            return False
+        watcher.stop()
+        deadline = now_ns() + int(drain_s * 1e9)
+        while self.gate.book.count() and now_ns() < deadline:
+            sleep(_POLL_S)
+        return self.gate.book.count() == 0 and self._leave()
+
+    def __enter__(self) -> Agent:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- what it knows ------------------------------------------------------------------------------------------
+
+    @property
+    def view(self) -> View:
+        """What the gate would say now, for people and logs. Decisions belong to the gate."""
+        mode, code, reason = self.gate.state_now()
+        watcher = self._watcher
+        confirmed = watcher.watch.confirmed_ns if watcher else None
+        age_ms = None if confirmed is None else (now_ns() - confirmed) / NS_PER_MS
+        return View(mode, self.gate.picture.epoch, code, reason, age_ms, watcher.rung if watcher else "none")
+
+    @property
+    def in_flight(self) -> int:
+        """Permits held now."""
+        return self.gate.book.count()
+
+    def annotate(self, **values: str | int | float) -> None:
+        """Adds to what the next beats say about this worker; a value replaces the one of the same name."""
+        self._info = {**self._info, **values}
+
+    def on_close(self, callback: Callback) -> None:
+        """Calls `callback(view)` on the watcher thread each time the gate goes from open to closed."""
+        self._on_close.append(callback)
+
+    def on_open(self, callback: Callback) -> None:
+        """Calls `callback(view)` on the watcher thread each time the gate goes from closed to open."""
+        self._on_open.append(callback)
+
+    def wait_open(self, timeout_s: float = 5.0) -> bool:
+        """Waits until trading is permitted, fully or for reducing orders; returns whether it is."""
+        return self._wait(lambda: self.view.mode is not Mode.ENGAGED, timeout_s)
+
+    def wait_closed(self, timeout_s: float = 5.0) -> bool:
+        """Waits until the gate is closed; returns whether it is."""
+        return self._wait(lambda: self.view.mode is Mode.ENGAGED, timeout_s)
+
+    def _wait(self, condition: Callable[[], bool], timeout_s: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(condition, timeout_s)
+
+    # -- for the watcher ----------------------------------------------------------------------------------------
+
+    def _make_watcher(self, seen_epoch: int = 0, engaged_epoch: int = 0) -> Watcher:
+        names = tuple(str(scope) for scope in self.scopes)
+        watch = Watch(self.settings.timing, LIBRARY_VERSION, names, random.Random(secrets.randbits(64)))
+        watch.seen_epoch, watch.engaged_epoch = seen_epoch, engaged_epoch
+        return Watcher(self.gate, watch, self._open_connections, self._make_beat, self._heard)
+
+    def _open_connections(self) -> tuple[PushChannel, QuestionLine]:
+        timeout_s = self.settings.patience_ms / 1000
+        endpoint = self.settings.endpoint
+        line = open_line(endpoint, self._state_keys, timeout_s)
+        try:
+            return open_channel(endpoint, self._state_keys, self.settings.rung, timeout_s), line
+        except BaseException:
+            line.close()
+            raise
+
+    def _make_beat(self, question: Ask, held: int, rung: str) -> Beat:
+        picture = self.gate.picture
+        fields = {
+            "host": platform.node(),
+            "pid": str(os.getpid()),
+            "version": __version__,
+            "scopes": ",".join(str(scope) for scope in self.scopes),
+            "engine": self._engine,
+            "mode": str(picture.mode),
+            "code": str(picture.code),
+            "epoch": str(picture.epoch),
+            "rung": rung,
+            "closed_ms": str((now_ns() - self._closed_ns) // NS_PER_MS if question.closed else 0),
+            "lease_ms": str(self.settings.lease_ms),
+            "beat_ms": str(self.settings.beat_ms),
+            "started_ms": str(self._started_ms),
+            "orders": json.dumps(self.gate.book.orders()),
+            "info": json.dumps(self._info),
+        }
+        retain_ms = self.settings.retain_ms
+        return Beat(self.worker_id, question.seen_epoch, question.closed, held, retain_ms, retain_ms, fields)
+
+    def _heard(self, before: Picture, after: Picture) -> None:
+        if before.is_open and not after.is_open:
+            self._closed_ns = now_ns()
+            self._call(self._on_close, after)
+        elif after.is_open and not before.is_open:
+            self._call(self._on_open, after)
+        with self._changed:
+            self._changed.notify_all()
+
+    def _call(self, callbacks: list[Callback], picture: Picture) -> None:
+        rung = self._watcher.rung if self._watcher else "none"
+        view = View(picture.mode, picture.epoch, picture.code, picture.reason, 0.0, rung)
+        for callback in callbacks:
+            try:
+                callback(view)
+            except Exception:
+                _LOG.exception("a callback of the agent failed; the gate is not affected")
+
+    def _leave(self) -> bool:
+        try:
+            wire = connect(self.settings.endpoint, self.settings.patience_ms / 1000, "killswitch-leave")
+            try:
+                return wire.call("FCALL", "ks_leave", 1, self._keys.state, self.worker_id) == 1
+            finally:
+                wire.close()
+        except (StoreUnavailable, StoreRefused) as error:
+            _LOG.warning("could not leave the membership: %s", error)
+            return False
+
+    # -- fork ---------------------------------------------------------------------------------------------------
+
+    def _after_fork_in_child(self) -> None:
+        watcher = self._watcher
+        if watcher is None:
+            return
+        picture = Picture(Mode.ENGAGED, watcher.watch.seen_epoch, Code.FORKED, "this process was forked")
+        self.gate.show(picture)
+        self.gate.attending = False
+        self.gate.readiness.close()
+        self.gate.renew_readiness(make_readiness())
+        watcher.abandon()
+        self._changed = threading.Condition()
+        self.worker_id = f"{self._given_id}-{os.getpid()}" if self._given_id else _new_id()
+        self._started_ms, self._closed_ns = wall_ms(), now_ns()
+        self._watcher = self._make_watcher(watcher.watch.seen_epoch, watcher.watch.engaged_epoch)
+        self._watcher.start()
+
+
+_AGENTS: weakref.WeakSet[Agent] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for agent in list(_AGENTS):
+        agent._after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,163 @@
+"""The two checks in the trading process.
+
+Invariant: a check that starts after a change reached this machine's push socket never passes (P2). It first asks the
+socket, then loads the picture, then compares the clock: the watcher closes the picture before it empties the socket,
+so a check that finds the socket empty finds the picture closed. Only the watcher writes the picture; any thread checks.
+No lock, no Redis, no setter, no bypass. Every doubt blocks.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import NoReturn
+
+from killswitch.clock import now_ns, sleep
+from killswitch.core.modes import Mode
+from killswitch.core.reasons import Code
+from killswitch.core.view import FIRST_PICTURE, Picture
+from killswitch.errors import Blocked
+from killswitch.gate.permits import PermitBook
+from killswitch.gate.readiness import Readiness
+
+__all__ = ["Gate", "Permit"]
+
+# A blocked check gives the interpreter away for this long while the watcher has a change in hand. Without it a loop
+# that is busy in Python makes the watcher wait a whole switch interval (5 ms) between two of its steps.
+_YIELD_S = 0.00005
+
+
+class Gate:
+    """Gate 1 and gate 2 of one agent. Made by the agent; shared by all its threads and coroutines."""
+
+    __slots__ = ("_picture", "_readiness", "_ready", "attending", "book")
+
+    def __init__(self, readiness: Readiness) -> None:
+        self.book = PermitBook()
+        self.attending = False
+        self._picture = FIRST_PICTURE
+        self._readiness = readiness
+        self._ready = readiness.ready
+
+    def signal(self) -> int:
+        """Gate 1, before a signal is computed. Returns the epoch that the signal is made under.
+
+        Raises:
+            Blocked: trading is not permitted, or that is not certain.
+        """
+        if not self._ready():
+            picture = self._picture
+            if now_ns() < picture.signal_until_ns:
+                return picture.epoch
+        self._refuse(reduces=True)
+
+    def order(self, epoch: int, reduces: bool = False, order_id: str = "") -> Permit:
+        """Gate 2, around the sending of one order: `with gate.order(epoch) as permit:` (or `async with`).
+
+        `epoch` is what `signal` returned for the signal behind this order; `reduces` says that the order can only
+        make a position smaller; `order_id` names it to the operator should this worker be lost while it is in flight.
+        The check happens on entering, which raises Blocked; leaving the block releases the permit.
+        """
+        return Permit(self, epoch, reduces, order_id)
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a gate has no truth value: call gate.signal() or enter gate.order(epoch)")
+
+    # -- for the permit and the watcher --------------------------------------------------------------------------
+
+    def check_order(self, epoch: int, reduces: bool) -> None:
+        """The check of gate 2, for a permit that has been announced. Raises Blocked."""
+        if not self._ready():
+            picture = self._picture
+            if now_ns() < (picture.signal_until_ns if reduces else picture.order_until_ns):
+                if picture.epoch == epoch:
+                    return
+                reason = f"the signal was made at epoch {epoch}, the epoch is now {picture.epoch}"
+                raise Blocked(Code.STALE_SIGNAL, picture.mode, picture.epoch, reason)
+        self._refuse(reduces)
+
+    def show(self, picture: Picture) -> None:
+        """Makes `picture` the one that checks read. The watcher alone calls this."""
+        self._picture = picture
+
+    @property
+    def picture(self) -> Picture:
+        """What checks read now."""
+        return self._picture
+
+    @property
+    def readiness(self) -> Readiness:
+        """Where the watcher registers the push socket."""
+        return self._readiness
+
+    def renew_readiness(self, readiness: Readiness) -> None:
+        """After a fork: the set of the parent must not be asked any more. Called with the gate closed."""
+        self._readiness = readiness
+        self._ready = readiness.ready
+
+    def state_now(self, reduces: bool = True) -> tuple[Mode, Code, str]:
+        """Mode, code and reason as a check would find them now."""
+        picture = self._picture
+        if self._ready():
+            return Mode.ENGAGED, Code.STATE_CHANGED, "Redis announced a change"
+        now = now_ns()
+        if now < (picture.signal_until_ns if reduces else picture.order_until_ns):
+            return picture.mode, picture.code, picture.reason
+        if now < picture.signal_until_ns:
+            return picture.mode, Code.REDUCING, picture.reason
+        if picture.is_open:
+            return Mode.ENGAGED, picture.limited_by, "no answer has confirmed the permission in time"
+        return Mode.ENGAGED, picture.code, picture.reason
+
+    def _refuse(self, reduces: bool) -> NoReturn:
+        mode, code, reason = self.state_now(reduces)
+        if code is Code.OPEN:
+            # Open again between the failed check and this line; the check stays failed.
+            mode, code, reason = Mode.ENGAGED, Code.STATE_CHANGED, "Redis announced a change"
+        epoch = self._picture.epoch
+        if self.attending or code is Code.STATE_CHANGED:
+            sleep(_YIELD_S)
+        raise Blocked(code, mode, epoch, reason)
+
+
+class Permit:
+    """One order in flight, from the announcement to the release."""
+
+    __slots__ = ("_book", "_gate", "_key", "_reduces", "epoch", "order_id")
+
+    def __init__(self, gate: Gate, epoch: int, reduces: bool, order_id: str) -> None:
+        self._gate = gate
+        self._book = gate.book
+        self._key = gate.book.new_key()
+        self._reduces = reduces
+        self.epoch = epoch
+        """Fencing token: hand it to the broker with the order."""
+        self.order_id = order_id
+
+    def __enter__(self) -> Permit:
+        """Raises Blocked; RuntimeError where this permit is held already, because each order needs one of its own."""
+        if self._book.holds(self._key):
+            raise RuntimeError("this permit is in use: ask gate.order() for a new one for each order")
+        try:
+            self._book.announce(self._key, self.order_id)
+            self._gate.check_order(self.epoch, self._reduces)
+        except BaseException:
+            self._book.release(self._key)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._book.release(self._key)
+
+    async def __aenter__(self) -> Permit:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._book.release(self._key)
+
+    def __del__(self) -> None:
+        # Only where the block was never left: an interrupt between two instructions, a generator nobody closed.
+        self._book.release(self._key)

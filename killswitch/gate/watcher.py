@@ -1,0 +1,213 @@
+"""The watcher thread: it moves bytes and does what the state machine says.
+
+Invariant: it alone writes the gate's picture, reads the push channel and asks questions. Within one batch of actions
+the order is kept: the gate is closed before the channel is emptied, and permits are counted after the gate is closed.
+It fails closed: whatever goes wrong here ends in a closed picture, and should the thread itself die, in WATCHER_DEAD;
+should it be starved, the lease runs out without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import selectors
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from killswitch.clock import now_ns
+from killswitch.core.answer import BadAnswer
+from killswitch.core.modes import Mode
+from killswitch.core.reasons import Code
+from killswitch.core.view import Picture
+from killswitch.core.watch import Action, Ask, Connect, Drain, Drop, Phase, Show, Watch
+from killswitch.errors import StoreRefused, StoreUnavailable
+from killswitch.gate.gate import Gate
+from killswitch.store.channel import PushChannel
+from killswitch.store.line import Beat, QuestionLine
+
+__all__ = ["Watcher"]
+
+_LOG = logging.getLogger("killswitch.watcher")
+
+Opener = Callable[[], tuple[PushChannel, QuestionLine]]
+BeatMaker = Callable[[Ask, int, str], Beat]
+Listener = Callable[[Picture, Picture], None]
+
+
+class Watcher:
+    """One thread per agent. `opener` makes both connections, `make_beat` the beat for a question, the number of
+    permits held and the rung; `on_change` hears of each picture that opens or closes the gate, after the actions of
+    its batch are done."""
+
+    def __init__(self, gate: Gate, watch: Watch, opener: Opener, make_beat: BeatMaker, on_change: Listener) -> None:
+        self.watch = watch
+        self.rung = "none"
+        self._gate = gate
+        self._opener = opener
+        self._make_beat = make_beat
+        self._on_change = on_change
+        self._channel: PushChannel | None = None
+        self._line: QuestionLine | None = None
+        self._push_fd = -1
+        self._selector = selectors.DefaultSelector()
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._selector.register(self._wake_in, selectors.EVENT_READ)
+        self._stopping = False
+        self._changes: list[tuple[Picture, Picture]] = []
+        self._thread = threading.Thread(target=self._run, name="killswitch-watcher", daemon=True)
+        gate.book.on_drained = self.wake
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Closes the gate for good and ends the thread."""
+        self._stopping = True
+        self.wake()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def wake(self) -> None:
+        """Makes the thread look up: permits were returned, or it is to stop. Any thread, never blocks."""
+        with contextlib.suppress(OSError):
+            self._wake_out.send(b"!")
+
+    def abandon(self) -> None:
+        """In the child of a fork: gives the inherited descriptors back without a word to anybody."""
+        self._selector.close()
+        for end in (self._channel, self._line, self._wake_in, self._wake_out):
+            if end is not None:
+                end.close()
+
+    # -- the thread ---------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._perform(self.watch.start(now_ns()))
+            while self.watch.phase is not Phase.IDLE:
+                self._turn()
+        except BaseException:
+            _LOG.exception("the watcher thread died; the gate is closed")
+            self._show(Picture(Mode.ENGAGED, self.watch.seen_epoch, Code.WATCHER_DEAD, "the watcher thread died"))
+            self._gate.attending = False
+            self._tell()
+        finally:
+            self._drop()
+            self._selector.close()
+            self._wake_in.close()
+            self._wake_out.close()
+
+    def _turn(self) -> None:
+        due = self.watch.deadline_ns()
+        timeout_s = None if due is None else max(0.0, (due - now_ns()) / 1e9)
+        ready = {key.fd for key, _ in self._selector.select(timeout_s)}
+        # The push side first: what it announces makes the answer that may be waiting beside it void.
+        if self._channel is not None and self._channel.fileno() in ready:
+            self._perform(self.watch.pushed(now_ns()))
+        if self._line is not None and self._line.fileno() in ready:
+            self._perform(self._take_answers())
+        if self._wake_in.fileno() in ready:
+            with contextlib.suppress(BlockingIOError):
+                self._wake_in.recv(4096)
+            if self._stopping:
+                self._perform(self.watch.stop(now_ns()))
+            elif self._gate.book.count() == 0:
+                self._perform(self.watch.drained(now_ns()))
+        self._perform(self.watch.tick(now_ns()))
+
+    def _take_answers(self) -> list[Action]:
+        if self._line is None:  # pragma: no cover - narrowed by the caller
+            return []
+        actions: list[Action] = []
+        try:
+            for item in self._line.answers():
+                if isinstance(item, StoreRefused):
+                    actions += self.watch.refused(now_ns(), item.code, item.reason)
+                else:
+                    actions += self.watch.answered(now_ns(), item)
+        except BadAnswer as error:
+            actions += self.watch.trouble(now_ns(), Code.BAD_ANSWER, str(error))
+        except StoreUnavailable as error:
+            actions += self.watch.trouble(now_ns(), error.code, error.reason)
+        return actions
+
+    def _perform(self, actions: Iterable[Action]) -> None:
+        todo = deque(actions)
+        while todo:
+            action = todo.popleft()
+            try:
+                todo.extend(self._do(action))
+            except (StoreUnavailable, StoreRefused) as error:
+                # What was still to do belonged to the connection that just broke.
+                todo = deque(self.watch.trouble(now_ns(), error.code, error.reason))
+        self._gate.attending = False
+        self._tell()
+
+    def _do(self, action: Action) -> list[Action]:
+        if isinstance(action, Show):
+            self._show(action.picture)
+        elif isinstance(action, Drain) and self._channel is not None:
+            self._channel.drain()
+        elif isinstance(action, Ask):
+            self._ask(action)
+        elif isinstance(action, Drop):
+            self._drop()
+        elif isinstance(action, Connect):
+            self._gate.attending = False  # connecting may take long, and nothing is at hand meanwhile
+            self._connect()
+            return self.watch.connected(now_ns())
+        return []
+
+    def _show(self, picture: Picture) -> None:
+        before = self._gate.picture
+        self._gate.attending = not picture.is_open
+        self._gate.show(picture)
+        if before.is_open != picture.is_open or before.code != picture.code:
+            self._changes.append((before, picture))
+
+    def _ask(self, question: Ask) -> None:
+        if self._line is None:
+            return
+        if not question.beat:
+            self._line.ask_read(question.nonce)
+            return
+        # Set before counting: a permit that is returned in between wakes this thread.
+        self._gate.book.draining = question.closed
+        held = self._gate.book.count()
+        if held == 0:
+            self._gate.book.draining = False
+        self._line.ask_beat(question.nonce, self._make_beat(question, held, self.rung))
+
+    def _connect(self) -> None:
+        self._channel, self._line = self._opener()
+        self.rung = self._channel.rung
+        self._push_fd = self._channel.fileno()
+        if self._push_fd >= 0:
+            # Watched by every check before anything can open the gate.
+            self._gate.readiness.watch(self._push_fd)
+            self._selector.register(self._push_fd, selectors.EVENT_READ)
+        self._selector.register(self._line.fileno(), selectors.EVENT_READ)
+
+    def _drop(self) -> None:
+        """Always after the gate was closed: from here on a check finds no socket to ask."""
+        self._gate.readiness.forget(self._push_fd)
+        # By the numbers kept here: a wire that broke has given its descriptor back already.
+        for fd, key in list(self._selector.get_map().items()):
+            if key.fileobj is not self._wake_in:
+                with contextlib.suppress(KeyError, ValueError, OSError):
+                    self._selector.unregister(fd)
+        for end in (self._channel, self._line):
+            if end is not None:
+                end.close()
+        self._channel = self._line = None
+        self._push_fd = -1
+
+    def _tell(self) -> None:
+        changes, self._changes = self._changes, []
+        for before, after in changes:
+            self._on_change(before, after)
