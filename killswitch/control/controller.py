@@ -1,0 +1,275 @@
+"""Engage, reduce, reset, look: for operators' tools, risk rules and tests."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from killswitch.clock import NS_PER_MS, now_ns
+from killswitch.control.outcome import Outcome, Verdict
+from killswitch.control.quiescence import MemberSeen, wait_quiet
+from killswitch.core.audit import AuditEntry
+from killswitch.core.endpoint import Endpoint
+from killswitch.core.fleet import FleetStatus, lease_bound_ms
+from killswitch.core.lease import closed_by_ms
+from killswitch.core.modes import SWITCH, InvalidInput, Scope
+from killswitch.errors import StoreRefused, StoreUnavailable
+from killswitch.settings import Settings
+from killswitch.store.audit import read_audit
+from killswitch.store.fleet import FleetStore
+from killswitch.store.functions import LIBRARY_VERSION
+from killswitch.store.keys import Keys
+from killswitch.store.switch import Change, Durability, SwitchStore
+from killswitch.store.wire import Wire, connect
+
+__all__ = ["Controller", "InitReport", "check_reason"]
+
+T = TypeVar("T")
+MAX_TEXT = 200
+_REPLICA_WAIT_MS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class InitReport:
+    """What `init` did. `state` is what the switch holds afterwards; `created` whether init wrote it."""
+
+    library_version: int
+    created: bool
+    state: str
+    epoch: int
+    server: str
+
+
+def check_reason(text: str, what: str) -> str:
+    """A reason or an actor, for the record.
+
+    Raises:
+        InvalidInput: empty, longer than 200 characters, or with control characters.
+    """
+    if not text.strip():
+        raise InvalidInput(f"{what} is empty: say in a few words {'why' if what == 'the reason' else 'who'}")
+    if len(text) > MAX_TEXT:
+        raise InvalidInput(f"{what} has {len(text)} characters, at most {MAX_TEXT} are kept: shorten it")
+    if not text.isprintable():
+        raise InvalidInput(f"{what} {text!r:.60} holds control characters or line breaks: write one plain line")
+    return text.strip()
+
+
+def _ignore(_member: object, _quiet: bool) -> None:
+    return None
+
+
+class Controller:
+    """Operates one switch. Every call makes its own short-lived connection, so a controller may be kept for days.
+
+    `via` goes into the audit entries: "library" unless a tool says otherwise. Raises SettingsError when no settings
+    were given and those of the environment are not valid.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, via: str = "library") -> None:
+        self.settings = settings or Settings()
+        self._keys = Keys(self.settings.prefix)
+        self._via = via
+
+    def __enter__(self) -> Controller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is held between calls; here so that a controller may be used in a with statement."""
+
+    def init(self, actor: str | None = None) -> InitReport:
+        """Loads the function library; where there is no state, writes `ENGAGED initialised`.
+
+        Raises:
+            StoreUnavailable, StoreRefused: Redis cannot be reached, is older than 7.0, or refuses.
+        """
+        operation = secrets.token_hex(8)
+        change = self._repeatable(
+            lambda wire: SwitchStore(wire, self._keys).initialise(self._who(actor), operation, self._via)
+        )
+        status = self.status()
+        return InitReport(LIBRARY_VERSION, change is not None, status.switch.text, status.switch.epoch, status.server)
+
+    def engage(
+        self,
+        reason: str,
+        actor: str | None = None,
+        scope: str | Scope | None = None,
+        wait_s: float | None = None,
+        on_engaged: Callable[[Outcome], None] | None = None,
+        on_member: MemberSeen | None = None,
+        operation: str | None = None,
+    ) -> Outcome:
+        """Stops the fleet, or the part `scope` names; unconditional, repeatable.
+
+        With `wait_s` it then waits at most that many seconds for the proof of quiet. `on_engaged` hears of the
+        engagement before the wait, `on_member(member, quiet)` of each member as it turns quiet. `operation` makes
+        a repetition by the caller recognisable.
+
+        Raises:
+            InvalidInput: a bad reason, actor or scope.
+            StoreRefused: Redis refuses writes, and therefore renewals too: `lease_bound_ms` says when all is closed.
+            StoreUnavailable: no answer; the same bound holds if Redis is dead, none if only this tool is cut off.
+        """
+        reason, who, part = check_reason(reason, "the reason"), self._who(actor), self._scope(scope)
+        operation = operation or secrets.token_hex(8)
+        name = str(part or SWITCH)
+
+        def press(wire: Wire) -> Outcome:
+            store = SwitchStore(wire, self._keys)
+            change = store.engage(part, reason, who, operation, self._via)
+            engaged_ns = now_ns()
+            # From here on nothing raises: the stop is set, and what is not known is told as not known.
+            outcome = _outcome(change, name, who, reason)
+            if on_engaged is not None:
+                on_engaged(outcome)
+            if wait_s is not None:
+                outcome = self._prove(outcome, engaged_ns, wait_s, on_member or _ignore)
+            return replace(outcome, durability=_durability(store))
+
+        return self._repeatable(press)
+
+    def reduce(
+        self,
+        reason: str,
+        actor: str | None = None,
+        scope: str | Scope | None = None,
+        epoch: int | None = None,
+        operation: str | None = None,
+    ) -> Outcome:
+        """Permits only reducing orders. From ENGAGED this loosens and needs the `epoch` that was looked at.
+
+        Raises:
+            EpochConflict: it would loosen, and the epoch is missing or not current.
+            InvalidInput, StoreRefused, LibraryMissing, StoreUnavailable: nothing was done (for the last: unknown).
+        """
+        reason, who, part = check_reason(reason, "the reason"), self._who(actor), self._scope(scope)
+        operation = operation or secrets.token_hex(8)
+
+        def change(wire: Wire) -> Outcome:
+            store = SwitchStore(wire, self._keys)
+            done = store.reduce(part, reason, who, epoch, operation, self._via)
+            return replace(_outcome(done, str(part or SWITCH), who, reason), durability=_durability(store))
+
+        return self._repeatable(change)
+
+    def reset(
+        self,
+        epoch: int,
+        reason: str,
+        actor: str | None = None,
+        scope: str | Scope | None = None,
+        for_s: float | None = None,
+        operation: str | None = None,
+    ) -> Outcome:
+        """Permits trading again, provided the epoch is still the `epoch` that was looked at; for `for_s` seconds, or
+        without limit.
+
+        Raises:
+            EpochConflict: the switch was changed since; nothing was done.
+            InvalidInput, StoreRefused, LibraryMissing, StoreUnavailable: nothing was done (for the last: unknown).
+        """
+        reason, who, part = check_reason(reason, "the reason"), self._who(actor), self._scope(scope)
+        if for_s is not None and part is not None:
+            raise InvalidInput(
+                f"a time limit with scope {part}: an expired scope follows the switch, so its end would loosen; "
+                "give the limit to the switch itself"
+            )
+        if for_s is not None and not 1 <= for_s <= 366 * 86400:
+            raise InvalidInput(f"a time limit of {for_s:g} s is not between one second and a year: choose one that is")
+        operation = operation or secrets.token_hex(8)
+
+        def change(wire: Wire) -> Outcome:
+            store = SwitchStore(wire, self._keys)
+            done = store.reset(part, epoch, reason, who, int((for_s or 0) * 1000), operation, self._via)
+            return replace(_outcome(done, str(part or SWITCH), who, reason), durability=_durability(store))
+
+        return self._repeatable(change)
+
+    def status(self) -> FleetStatus:
+        """The switch, the scopes and every worker. Raises StoreUnavailable, StoreRefused."""
+        with self._connected() as wire:
+            return FleetStore(wire, self._keys).status()
+
+    def audit(self, count: int = 100) -> list[AuditEntry]:
+        """The newest `count` changes, oldest first. Raises StoreUnavailable, StoreRefused."""
+        with self._connected() as wire:
+            return read_audit(wire, self._keys, count)
+
+    def lease_bound_ms(self) -> int:
+        """How long after Redis began to refuse or died every gate is closed; from the members' leases where they can
+        be read, else from this tool's own settings."""
+        try:
+            with self._connected() as wire:
+                members = FleetStore(wire, self._keys).members()
+        except (StoreUnavailable, StoreRefused):
+            members = ()
+        return closed_by_ms(lease_bound_ms(members, self.settings.lease_ms))
+
+    # -- inside -------------------------------------------------------------------------------------------------
+
+    def _prove(self, outcome: Outcome, engaged_ns: int, wait_s: float, seen: MemberSeen) -> Outcome:
+        lease_ms = self.settings.lease_ms
+        try:
+            with self._connected() as wire:
+                found = wait_quiet(wire, self._keys, outcome.scope, outcome.epoch, engaged_ns, wait_s, lease_ms, seen)
+        except (StoreUnavailable, StoreRefused) as error:
+            note = f"the proof could not be had: {error}"
+            waited_ms = (now_ns() - engaged_ns) / NS_PER_MS
+            return replace(outcome, verdict=Verdict.UNCERTAIN, waited_ms=waited_ms, note=note)
+        quiet = not found.pending and not found.note
+        return replace(
+            outcome,
+            verdict=Verdict.QUIET if quiet else Verdict.UNCERTAIN,
+            epoch=found.epoch,
+            members=found.members,
+            pending=found.pending,
+            waited_ms=found.waited_ms,
+            leases_out=found.leases_out,
+            note=found.note,
+        )
+
+    def _who(self, actor: str | None) -> str:
+        return check_reason(actor or self.settings.who, "the actor")
+
+    def _scope(self, scope: str | Scope | None) -> Scope | None:
+        return None if scope is None else Scope.parse(scope)
+
+    @property
+    def _endpoint(self) -> Endpoint:
+        return self.settings.endpoint
+
+    @contextmanager
+    def _connected(self, share: float = 1.0) -> Iterator[Wire]:
+        wire = connect(self._endpoint, self.settings.timeout_ms / 1000 * share, "killswitch-control")
+        try:
+            yield wire
+        finally:
+            wire.close()
+
+    def _repeatable(self, action: Callable[[Wire], T]) -> T:
+        """Runs an action that carries an operation id, and once more after an unknown outcome: it changes nothing
+        twice. Both attempts together keep to the time limit."""
+        try:
+            with self._connected(share=0.5) as wire:
+                return action(wire)
+        except StoreUnavailable:
+            with self._connected(share=0.5) as wire:
+                return action(wire)
+
+
+def _outcome(change: Change, scope: str, actor: str, reason: str) -> Outcome:
+    return Outcome(Verdict.RECORDED, change.epoch, scope, change.was, change.state, actor, reason, change.repeated)
+
+
+def _durability(store: SwitchStore) -> Durability | None:
+    try:
+        return store.durability(_REPLICA_WAIT_MS)
+    except StoreUnavailable:
+        return None
