@@ -12,9 +12,12 @@ __all__ = ["AuditEntry", "parse_entry"]
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One change. `before` and `after` are what the state key held; `via` is library, command, redis-cli, raw (changed
-    by hand, found afterwards) or incarnation (Redis restarted or failed over). `at_ms` is the server's clock. `epoch`
-    is -1 where the entry does not tell a valid one."""
+    """One change.
+
+    `before` and `after` are what the state key held. `via` tells how: library, command or redis-cli (through a
+    function), raw (by hand, found afterwards), expiry (a time-boxed permission ran out), incarnation (Redis restarted
+    or failed over). `at_ms` is the server's clock. `epoch` is -1 where the entry does not tell a valid one.
+    """
 
     entry_id: str
     epoch: int

@@ -98,7 +98,8 @@ class SwitchStore:
             match = _EPOCH_ERROR.search(refused.reason)
             if match is None:
                 raise
-            raise EpochConflict(int(match[1]), given, match[2].split(" script: ")[0]) from None
+            reason = f"{match[1]} {match[2].split(' script: ')[0]}"
+            raise EpochConflict(int(match[1]), given, reason) from None
 
     def initialise(self, actor: str, operation: str, via: str) -> Change | None:
         """Loads the function library; where there is no state, engages with the reason "initialised".

@@ -69,19 +69,23 @@ local function observe(key)
     return { kind = 'wrong-type', text = type(kind) == 'table' and kind.ok or kind, pttl = -1 }
   end
   if not raw then return { kind = 'absent', text = '', pttl = -2 } end
-  return { kind = 'value', text = raw, pttl = redis.call('PTTL', key) }
+  local pttl = redis.call('PTTL', key)
+  return { kind = 'value', text = raw, pttl = pttl, ends = pttl >= 0 and redis.call('PEXPIRETIME', key) or nil }
 end
 
--- A short exact stand-in for what was observed; long values by their digest.
+-- A short exact stand-in for what was observed, its end of life included; long values by their digest.
 local function token(seen)
   if seen.kind == 'absent' then return 'absent' end
   if seen.kind ~= 'value' then return 'type:' .. seen.text end
-  if #seen.text <= MAX_TEXT then return '=' .. seen.text end
-  return 'sha1:' .. redis.sha1hex(seen.text)
+  local ends = seen.ends and '@' .. show(seen.ends) or ''
+  if #seen.text <= MAX_TEXT then return '=' .. seen.text .. ends end
+  return 'sha1:' .. redis.sha1hex(seen.text) .. ends
 end
 
 local function shown(seen)
-  if seen.kind == 'value' then return clean(seen.text, '(empty)') end
+  if seen.kind == 'value' then
+    return clean(seen.text, '(empty)') .. (seen.ends and ' (for ' .. show(math.ceil(seen.pttl / 1000)) .. ' s)' or '')
+  end
   return '(' .. seen.kind .. (seen.kind == 'wrong-type' and ' ' .. seen.text or '') .. ')'
 end
 
@@ -171,9 +175,14 @@ local function reconcile(n, scope, seen, now)
   if was.token == is then return was.epoch end
   -- Nothing there and nothing on record: a scope nobody used, or a Redis nobody initialised.
   if not was.token and seen.kind == 'absent' and (scope ~= 'switch' or counter(n) == 0) then return was.epoch end
-  return record(n, scope, now, {
+  local change = {
     from = was.text, to = shown(seen), token = is, reason = 'changed by hand', actor = 'unattributed', via = 'raw',
-  })
+  }
+  local ended = tonumber(string.match(was.token or '', '@(%d+)$'))
+  if seen.kind == 'absent' and ended and now >= ended then
+    change.reason, change.actor, change.via = 'the time-boxed permission ran out', 'killswitch', 'expiry'
+  end
+  return record(n, scope, now, change)
 end
 
 -- A permission is valid only under the incarnation it was given in. In a new one the switch is engaged in writing, so
@@ -195,7 +204,7 @@ local function settle_incarnation(n, now, state)
     local text = 'ENGAGED Redis restarted, failed over or lost its record; permit again'
     if failed(redis.pcall('SET', n.state, text)) then return false end
     local from = shown(state)
-    state.kind, state.text, state.pttl = 'value', text, -1
+    state.kind, state.text, state.pttl, state.ends = 'value', text, -1, nil
     record(n, 'switch', now, { from = from, to = text, token = token(state), reason = 'incarnation changed',
       actor = 'killswitch', via = 'incarnation' })
   elseif kept[1] and was.token == token(state) then
@@ -224,6 +233,18 @@ local function done(n, op, epoch, was, seen, now)
     redis.pcall('SET', n.op .. op, cjson.encode(reply), 'PX', OP_TTL_MS)
   end
   return reply
+end
+
+-- Takes workers off the membership that have been silent for longer than `retain` ms. When everybody seems to have been,
+-- it was the server's clock that jumped (or the fleet that slept): then nobody is taken off until all had time to beat.
+local function prune(n, now, retain)
+  local newest = redis.pcall('ZREVRANGE', n.workers, 0, 0, 'WITHSCORES')
+  if failed(newest) or not newest[1] then return end
+  if now - tonumber(newest[2]) > retain then
+    mend(now, 'HSET', n.ledger, 'prune_after_ms', show(now + retain))
+  elseif now > (tonumber(ledger_fields(n, { 'prune_after_ms' })[1] or '0') or 0) then
+    redis.call('ZREMRANGEBYSCORE', n.workers, '-inf', show(now - retain))
+  end
 end
 
 -- The answer to a worker, see core/answer.py: version, nonce, run id, confirmed, counter, then one row per key.

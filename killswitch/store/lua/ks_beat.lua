@@ -14,8 +14,8 @@ redis.register_function('ks_beat', function(keys, args)
   -- Register first, read afterwards: an operator who wrote before this line finds the worker or is read by it.
   local id = args[2]
   local hash = n.worker .. id
+  prune(n, now, tonumber(args[7]))
   mend(now, 'ZADD', n.workers, show(now), id)
-  redis.call('ZREMRANGEBYSCORE', n.workers, '-inf', show(now - tonumber(args[7])))
   if seen_epoch > counter(n) then mend(now, 'HSET', n.ledger, 'epoch', show(seen_epoch)) end
 
   local confirmed = settle_incarnation(n, now, state)

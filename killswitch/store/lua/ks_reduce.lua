@@ -14,7 +14,7 @@ redis.register_function('ks_reduce', function(keys, args)
   local current = reconcile(n, n.scope, before, now)
   local tightens = mode_of(before) ~= 'ENGAGED' or (n.scope ~= 'switch' and before.kind == 'absent')
   if not tightens and to_epoch(args[3]) ~= current then
-    return redis.error_reply('EPOCH ' .. show(current) .. ' the switch is engaged at this epoch; name it to loosen')
+    return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now, and reducing would loosen: name the epoch you looked at')
   end
   local after = { kind = 'value', text = 'REDUCING', pttl = -1 }
   local epoch = record(n, n.scope, now, { from = shown(before), to = 'REDUCING', token = token(after),

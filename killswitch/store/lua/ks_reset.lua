@@ -20,16 +20,16 @@ redis.register_function('ks_reset', function(keys, args)
   local before = observe(keys[1])
   local current = reconcile(n, n.scope, before, now)
   if to_epoch(args[1]) ~= current then
-    return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now; look again before you permit')
+    return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now, the switch was changed since you looked')
   end
   if counter(n) >= MAX_EPOCH then
     return redis.error_reply('ERR the epoch counter is exhausted, which only tampering can do; remove the ledger')
   end
-  local after = { kind = 'value', text = 'SAFE', pttl = ttl > 0 and ttl or -1 }
-  local epoch = record(n, n.scope, now, { from = shown(before), to = 'SAFE', token = token(after), reason = reason,
+  local after = { kind = 'value', text = 'SAFE', pttl = ttl > 0 and ttl or -1, ends = ttl > 0 and now + ttl or nil }
+  local epoch = record(n, n.scope, now, { from = shown(before), to = shown(after), token = token(after), reason = reason,
     actor = actor, via = clean(args[6], 'redis-cli'), op = clean(op, '') })
   if ttl > 0 then
-    redis.call('SET', keys[1], 'SAFE', 'PX', show(ttl))
+    redis.call('SET', keys[1], 'SAFE', 'PXAT', show(after.ends))
   else
     redis.call('SET', keys[1], 'SAFE')
   end
