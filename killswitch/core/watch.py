@@ -235,8 +235,6 @@ class Watch:
                 due.append(self._question.sent_ns + self.timing.patience_ms * _NS_PER_MS)
         return min(due, default=None)
 
-    # -- inside -------------------------------------------------------------------------------------------------
-
     def _jittered(self, duration_ms: int) -> int:
         return int(duration_ms * _NS_PER_MS * self._chance.uniform(0.9, 1.0))
 
