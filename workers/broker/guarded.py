@@ -1,0 +1,129 @@
+"""The one door to a venue: no order leaves but through `GuardedBroker.send`, the only caller of `Broker.submit`.
+
+The order of steps is the whole point. The permit announces the order, then checks the switch; with the permit held,
+ownership of the engine is checked; then the order is sent; then the permit is released. Whoever stops the fleet
+therefore either sees the permit, or it was refused: an order cannot slip between the check and the acknowledgement.
+
+Whether an order reduces is checked here against what is held and what already works on the same side, not believed:
+under REDUCING a strategy with a wrong idea of its position must not open a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from killswitch import KillSwitchError
+from killswitch.clock import now_ns
+from workers.broker.base import Broker
+from workers.domain import Fill, Order, Position, Tick, truly_reduces
+
+__all__ = ["Gate", "GuardedBroker", "NotOwner", "Sent"]
+
+
+class _Permit(Protocol):
+    @property
+    def epoch(self) -> int: ...
+
+
+class Gate(Protocol):
+    """What the engine and the guard need of an agent's gate."""
+
+    def signal(self) -> int:
+        """Gate 1: the epoch in force. Raises Blocked."""
+        ...
+
+    def order(self, epoch: int, *, reduces: bool, order_id: str) -> AbstractContextManager[_Permit]:
+        """Gate 2: a permit to send one order decided under `epoch`. Raises Blocked on entering."""
+        ...
+
+
+class NotOwner(KillSwitchError):
+    """This process no longer owns its engine: another may trade in its place, so nothing was sent."""
+
+    def __init__(self, order_id: str) -> None:
+        super().__init__(order_id)
+        self.order_id = order_id
+
+    def __str__(self) -> str:
+        return f"order {self.order_id} was not sent: this process no longer owns its engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Proof of a send: the epoch it carried, when its check at gate 2 started, and when the venue had it.
+
+    Both times are `killswitch.clock.now_ns`, comparable between the processes of one host.
+    """
+
+    epoch: int
+    check_ns: int
+    sent_ns: int
+
+
+class GuardedBroker:
+    """A venue behind gate 2 and the ownership of the engine. `owns()` tells whether this process still may act."""
+
+    def __init__(self, broker: Broker, gate: Gate, owns: Callable[[], bool]) -> None:
+        self._broker = broker
+        self._gate = gate
+        self._owns = owns
+        self.not_owner = 0
+        """Orders refused because the engine was no longer owned."""
+
+    def send(self, order: Order, epoch: int) -> Sent:
+        """Sends `order`, decided under `epoch`, or raises and sends nothing.
+
+        Raises:
+            Blocked: gate 2 is closed for it.
+            NotOwner: the engine belongs to another process now.
+            BrokerError: the venue refused it.
+        """
+        reduces = order.reduces and self._reduces(order)
+        check_ns = now_ns()
+        with self._gate.order(epoch, reduces=reduces, order_id=order.client_id) as permit:
+            if not self._owns():
+                self.not_owner += 1
+                raise NotOwner(order.client_id)
+            self._broker.submit(order, token=permit.epoch)
+            return Sent(permit.epoch, check_ns, now_ns())
+
+    def _reduces(self, order: Order) -> bool:
+        working = sum(
+            other.quantity
+            for other in self._broker.open_orders()
+            if other.symbol == order.symbol and other.side is order.side
+        )
+        return truly_reduces(order, self._broker.position(order.symbol), working)
+
+    # Never gated, and safe for whoever lost the engine: these orders are its own.
+
+    def cancel(self, client_id: str) -> bool:
+        """See `Broker.cancel`."""
+        return self._broker.cancel(client_id)
+
+    def cancel_all(self) -> int:
+        """See `Broker.cancel_all`."""
+        return self._broker.cancel_all()
+
+    def raise_fence(self, epoch: int) -> None:
+        """See `Broker.raise_fence`."""
+        self._broker.raise_fence(epoch)
+
+    def open_orders(self) -> Sequence[Order]:
+        """See `Broker.open_orders`."""
+        return self._broker.open_orders()
+
+    def position(self, symbol: str) -> Position:
+        """See `Broker.position`."""
+        return self._broker.position(symbol)
+
+    def positions(self) -> Mapping[str, Position]:
+        """See `Broker.positions`."""
+        return self._broker.positions()
+
+    def on_tick(self, tick: Tick) -> Sequence[Fill]:
+        """See `Broker.on_tick`."""
+        return self._broker.on_tick(tick)
