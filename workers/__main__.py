@@ -1,0 +1,159 @@
+"""`killswitch-worker`: one engine worker process. `python -m workers` is the same.
+
+Exit codes: 0 ended as asked (or, with `health`, healthy), 1 not healthy, 2 wrong settings or usage, 69 the queue's
+Redis cannot be reached, 75 ended with orders still in flight.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import click
+import redis
+
+from killswitch import KillSwitchError, Settings, SettingsError
+from workers import health as health_check
+from workers import logs, queues, settings
+from workers.agents import AgentHolder, switch_agents
+from workers.worker import EngineWorker
+
+__all__ = ["main"]
+
+_EXIT_UNHEALTHY = 1
+_EXIT_USAGE = 2
+_EXIT_UNREACHABLE = 69
+_LONGEST_AGENT_DRAIN_S = 5.0
+_HEART_TIMEOUT_S = 2.0
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--queues", "queue_names", metavar="NAMES", help="Queues to serve, in this order [WORKERS_QUEUES].")
+@click.option("--ungated", metavar="NAMES", help="Queues served also while engaged [WORKERS_UNGATED_QUEUES].")
+@click.option("--burst", is_flag=True, help="Run what can be run now, then exit.")
+@click.pass_context
+def main(context: click.Context, queue_names: str | None, ungated: str | None, burst: bool) -> None:
+    """Run one engine worker under the kill switch. Settings: WORKERS_* (the fleet) and KILLSWITCH_* (the switch).
+
+    \b
+    Examples:
+      killswitch-worker                             serve engines,cleanup until SIGTERM
+      killswitch-worker --queues cleanup            only cancel, flatten, reconcile
+      killswitch-worker --burst                     run what is queued, then exit
+      killswitch-worker health                      is the worker of this host alive? (WORKERS_ID_FILE)
+    """
+    if context.invoked_subcommand is not None:
+        return
+    wanted = {"queues": queue_names, "ungated_queues": ungated}
+    config, switch = _settings({name: value for name, value in wanted.items() if value is not None})
+    _reach(config.queue_url)
+    try:
+        sys.exit(_run(config, switch, burst))
+    except redis.RedisError as error:  # it went away, or refuses us, before the worker was at work
+        _unusable(config.queue_url, error)
+
+
+@main.command()
+@click.option("--id-file", type=click.Path(path_type=Path), help="File with the worker's id [WORKERS_ID_FILE].")
+def health(id_file: Path | None) -> None:
+    """Exit 0 only if the worker of this host is alive: its own beat in the switch's Redis is young."""
+    config, switch = _settings({})
+    path = id_file or config.id_file
+    if path is None:
+        _fail("which worker? Set WORKERS_ID_FILE for the worker and here, or give --id-file", _EXIT_USAGE)
+    try:
+        click.echo(health_check.check(switch, path))
+    except KillSwitchError as error:
+        _fail(str(error), _EXIT_UNHEALTHY)
+
+
+def _settings(given: dict[str, object]) -> tuple[settings.WorkerSettings, Settings]:
+    """Both sets of settings, or the end of the process with every violation of both."""
+    violations: list[str] = []
+    config = switch = None
+    try:
+        config = settings.load(**given)
+    except SettingsError as error:
+        violations.extend(error.violations)
+    try:
+        switch = Settings()
+    except SettingsError as error:
+        violations.extend(error.violations)
+    if config is None or switch is None:
+        _fail("settings are not valid:\n" + "\n".join(f"  - {line}" for line in violations), _EXIT_USAGE)
+    return config, switch
+
+
+def _reach(url: str) -> None:
+    """One try to reach the queue's Redis, or the end of the process with one line."""
+    client = queues.connect(url)
+    try:
+        client.ping()
+    except (redis.RedisError, OSError) as error:
+        _unusable(url, error)
+    finally:
+        client.close()
+
+
+def _unusable(url: str, error: Exception) -> NoReturn:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    _fail(f"the queue's Redis cannot be used at {_shown(url)} (WORKERS_QUEUE_URL): {reason}", _EXIT_UNREACHABLE)
+
+
+def _run(config: settings.WorkerSettings, switch: Settings, burst: bool) -> int:
+    name = _new_name()
+    logs.configure(config.log_level, worker=name)
+    agents = AgentHolder(
+        switch_agents(switch, name), config.scopes, drain_s=min(_LONGEST_AGENT_DRAIN_S, config.drain_s / 2)
+    )
+    # Two clients of the queue's Redis, neither of them the switch's: RQ's, and one for the thread that keeps us alive.
+    worker = EngineWorker(
+        config,
+        name=name,
+        connection=queues.connect(config.queue_url),
+        heart_connection=queues.connect(config.queue_url, _HEART_TIMEOUT_S),
+        agents=agents,
+    )
+    gating = ", ".join(f"{queue} ({'gated' if config.gated(queue) else 'ungated'})" for queue in config.queues)
+    _say(f"worker {name}: queues {gating} at {_shown(config.queue_url)}, switch at {_shown(switch.redis_url)}")
+    if config.id_file is None:
+        return worker.run(burst=burst)
+    try:
+        health_check.write_id(config.id_file, name)
+    except OSError as error:
+        _fail(f"WORKERS_ID_FILE: {config.id_file} cannot be written: {error.strerror}", _EXIT_USAGE)
+    try:
+        return worker.run(burst=burst)
+    finally:
+        health_check.forget_id(config.id_file, name)
+
+
+def _new_name() -> str:
+    """Unique on every host and over restarts: containers often share host names and are always pid 1."""
+    host = re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname()) or "host"
+    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _shown(url: str) -> str:
+    """The address without user and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _say(text: str) -> None:
+    click.echo(f"killswitch-worker: {text}", err=True)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    _say(text)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main(prog_name="killswitch-worker")

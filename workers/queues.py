@@ -1,0 +1,102 @@
+"""Putting work on the fleet's queues: place an engine, cancel what one left behind, submit an order decided elsewhere.
+
+    engines  gated: jobs start only while the switch permits trading
+    cleanup  never gated: cancel, flatten, reconcile go on while engaged
+
+Specifications are checked before they are enqueued, so a mistake is the caller's error and not a failed job.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq.job import Job
+from rq.queue import Queue
+from rq.serializers import JSONSerializer
+
+from workers.allow import CANCEL_ORDERS, RUN_ENGINE, SUBMIT_ORDER, FleetJob
+from workers.spec import CancelSpec, EngineSpec, IntentSpec, parse
+
+__all__ = ["CLEANUP", "ENGINES", "cancel_orders", "connect", "open_queue", "place_engine", "submit_order"]
+
+ENGINES = "engines"
+CLEANUP = "cleanup"
+_RESULT_TTL_S = 86_400
+_SHORT_JOB_S = 60
+_NO_LIMIT = -1
+
+
+def connect(url: str, timeout_s: float = 5.0) -> redis.Redis:
+    """A client of its own for the queue's Redis: binary replies (RQ needs them), short timeouts, no repeated writes.
+
+    redis-py repeats a command after a lost reply unless told otherwise; a repeated claim would take two jobs.
+    """
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=False,
+    )
+
+
+def open_queue(connection: redis.Redis, name: str = ENGINES) -> Queue:
+    """The queue `name` with the fleet's serializer and job class."""
+    return Queue(name, connection=connection, serializer=JSONSerializer, job_class=FleetJob)
+
+
+def place_engine(connection: redis.Redis, spec: dict[str, Any], *, queue: str = ENGINES) -> Job:
+    """Enqueues an engine. It starts when a worker is free and its gate is open, and runs without time limit.
+
+    Placing is no intent to trade: an engine placed before a halt starts after it. Its signals are made then.
+
+    Raises:
+        InvalidInput: the specification breaks a rule.
+    """
+    checked = parse(EngineSpec, spec)
+    return open_queue(connection, queue).enqueue_call(
+        RUN_ENGINE,
+        args=(checked.model_dump(mode="json"),),
+        timeout=_NO_LIMIT,
+        result_ttl=_RESULT_TTL_S,
+        job_id=f"engine-{checked.name}-{uuid4().hex[:8]}",
+        description=f"engine {checked.name} on {checked.symbol}",
+    )
+
+
+def cancel_orders(
+    connection: redis.Redis, spec: dict[str, Any], *, queue: str = CLEANUP, job_id: str | None = None
+) -> Job:
+    """Enqueues the cancelling of an engine's working orders. Runs while engaged, too. Raises InvalidInput."""
+    checked = parse(CancelSpec, spec)
+    return open_queue(connection, queue).enqueue_call(
+        CANCEL_ORDERS,
+        args=(checked.model_dump(mode="json"),),
+        timeout=_SHORT_JOB_S,
+        result_ttl=_RESULT_TTL_S,
+        job_id=job_id or f"cancel-{checked.engine}-{uuid4().hex[:8]}",
+        description=f"cancel orders of engine {checked.engine}",
+    )
+
+
+def submit_order(connection: redis.Redis, spec: dict[str, Any], *, queue: str = ENGINES) -> Job:
+    """Enqueues an order decided under `spec["epoch"]`; once the switch was touched it is refused as stale.
+
+    The result is a JSON object either way: {"accepted": true, ...} or {"accepted": false, "code": ..., "reason": ...}.
+
+    Raises:
+        InvalidInput: the specification breaks a rule.
+    """
+    checked = parse(IntentSpec, spec)
+    return open_queue(connection, queue).enqueue_call(
+        SUBMIT_ORDER,
+        args=(checked.model_dump(mode="json"),),
+        timeout=_SHORT_JOB_S,
+        result_ttl=_RESULT_TTL_S,
+        job_id=f"order-{uuid4().hex[:12]}",
+        description=f"order {checked.client_id} made under epoch {checked.epoch}",
+    )

@@ -1,0 +1,159 @@
+"""Settings of a fleet worker, from `WORKERS_*` variables, `.env` and secret files; every violation shown at once.
+
+The queue's Redis (`WORKERS_QUEUE_URL`) is not the switch's: RQ changes the timeouts of the pool it is given and
+lives with other tenants, while the switch's server has to answer at once. The switch has its own settings,
+`KILLSWITCH_*`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis.connection import parse_url
+
+from killswitch import InvalidInput, Scope, SettingsError
+
+__all__ = ["WorkerSettings", "load"]
+
+Words = Annotated[tuple[str, ...], NoDecode]
+"""A comma-separated list in the environment."""
+
+_NOT_IN_URL = frozenset({"decode_responses", "encoding", "retry", "retry_on_timeout", "retry_on_error"})
+"""RQ reads binary replies only, and a repeated command could claim two jobs."""
+_SECRETS_DIR = "/run/secrets"
+
+
+class WorkerSettings(BaseSettings):
+    """What one worker process needs to know. Frozen: a running worker is not reconfigured."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="WORKERS_", env_file=".env", extra="ignore", frozen=True, validate_default=True
+    )
+
+    queue_url: str = Field(
+        "redis://localhost:6379/1",
+        repr=False,
+        description="Redis of the job queue: redis, rediss or unix URL. Keep it apart from the switch's Redis.",
+    )
+    prefix: str = Field(
+        "workers",
+        pattern=r"^[A-Za-z0-9_.{}-]{1,64}$",
+        description="Prefix of the fleet's own keys there; the same for all.",
+    )
+    queues: Words = Field(("engines", "cleanup"), description="Queues to serve, in this order.")
+    ungated_queues: Words = Field(
+        ("cleanup",), description="Queues served also while the switch is engaged. Every other queue is gated."
+    )
+    scopes: Words = Field((), description="Scopes the worker follows besides those of its engine.")
+    poll_ms: int = Field(200, ge=10, le=10_000, description="How often an idle worker looks at its queues.")
+    ownership_ms: int = Field(
+        10_000,
+        ge=300,
+        le=600_000,
+        description="Life of an engine's ownership lease without renewal; bounds a takeover.",
+    )
+    heartbeat_ms: int = Field(10_000, ge=50, le=60_000, description="How often the RQ heartbeats are sent.")
+    record_ttl_s: int = Field(
+        90, ge=2, le=3600, description="Life of the RQ records of a running job without heartbeat."
+    )
+    drain_s: float = Field(
+        20.0,
+        gt=0,
+        le=600,
+        description="Longest time from SIGTERM to the end of the process; keep the stop grace longer.",
+    )
+    result_ttl_s: int = Field(86_400, ge=1, description="How long results of finished jobs are kept.")
+    id_file: Path | None = Field(None, description="File that holds this worker's id while it runs, for `health`.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
+
+    @field_validator("queues", "ungated_queues", "scopes", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(word for word in (part.strip() for part in value.split(",")) if word)
+        return value
+
+    @field_validator("queue_url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        shape = "write redis://host:port/db, rediss://host:port/db or unix:///path?db=0"
+        try:
+            found = parse_url(value)  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{error}: {shape}") from None
+        if not (found.get("host") or found.get("path")):
+            raise ValueError(f"it names no host and no socket: {shape}")
+        if strange := sorted(set(found) & _NOT_IN_URL):
+            raise ValueError(f"{', '.join(strange)} must not be set in the URL, jobs would be lost: leave it out")
+        return value
+
+    @field_validator("queues")
+    @classmethod
+    def _some_queue(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) != len(value):
+            raise ValueError(f"{','.join(value)!r} must name at least one queue, each once: write engines,cleanup")
+        return value
+
+    @field_validator("scopes")
+    @classmethod
+    def _scopes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for word in value:
+            try:
+                Scope.parse(word)
+            except InvalidInput as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @model_validator(mode="after")
+    def _renewed_in_time(self) -> Self:
+        # RQ's registries count whole seconds, so a record may look up to one second older than it is.
+        if self.heartbeat_ms * 2 > (self.record_ttl_s - 1) * 1000:
+            raise ValueError(
+                f"heartbeat_ms ({self.heartbeat_ms}) is too slow for record_ttl_s ({self.record_ttl_s}): two must fit "
+                "with a second to spare, or a healthy job looks abandoned: raise WORKERS_RECORD_TTL_S"
+            )
+        return self
+
+    def gated(self, queue: str) -> bool:
+        """Whether jobs of `queue` start only while the gate is open."""
+        return queue not in self.ungated_queues
+
+
+def load(**overrides: object) -> WorkerSettings:
+    """The settings from the environment, with `overrides` (given on the command line) in front.
+
+    Raises:
+        SettingsError: one or more rules are broken; every violation is named with its variable.
+    """
+    secrets = os.environ.get("KILLSWITCH_SECRETS_DIR", _SECRETS_DIR)
+    misspelt = _misspelt()
+    try:
+        overrides.setdefault("_secrets_dir", secrets if Path(secrets).is_dir() else None)
+        found = WorkerSettings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        lines = (_line(item["loc"], item["msg"]) for item in error.errors())
+        raise SettingsError((*lines, *misspelt)) from None
+    if misspelt:
+        raise SettingsError(tuple(misspelt))
+    return found
+
+
+def _misspelt() -> list[str]:
+    """Variables that are nearly a setting. Others may be an orchestrator's, like WORKERS_PORT."""
+    known = {f"WORKERS_{name.upper()}" for name in WorkerSettings.model_fields}
+    lines = []
+    for name in sorted(os.environ):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.85) if name.startswith("WORKERS_") else []
+        if name not in known and near:
+            lines.append(f"{name}: is not a setting; did you mean {near[0]}?")
+    return lines
+
+
+def _line(location: tuple[int | str, ...], message: str) -> str:
+    name = f"WORKERS_{str(location[0]).upper()}" if location else "WORKERS_*"
+    return f"{name}: {message.removeprefix('Value error, ')}"

@@ -1,0 +1,101 @@
+"""What a job says, as JSON checked at the door: which engine to place, which orders to cancel, which order is
+intended.
+
+Everything that comes off the queue was written by somebody else. Unknown fields are refused rather than ignored.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from killswitch import InvalidInput, Scope
+
+__all__ = ["CancelSpec", "EngineSpec", "IntentSpec", "ReplaySpec", "SyntheticSpec", "parse"]
+
+
+def _scope(text: str) -> str:
+    return str(Scope.parse(text))
+
+
+EngineName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$")]
+ScopeText = Annotated[str, AfterValidator(_scope)]
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReplaySpec(_Strict):
+    """Ticks from recorded files, as fast as possible or at a multiple of the recorded speed.
+
+    `venue` says where a file comes from whose name does not tell. The first `lead` ticks come at once, as history.
+    """
+
+    kind: Literal["replay"]
+    files: tuple[str, ...] = Field(min_length=1)
+    venue: str | None = None
+    speed: Literal["max"] | Annotated[float, Field(gt=0, le=1000)] = "max"
+    lead: Annotated[int, Field(ge=0)] = 0
+
+
+class SyntheticSpec(_Strict):
+    """Ticks from a seeded random walk; `count` None goes on until the engine is stopped."""
+
+    kind: Literal["synthetic"]
+    seed: int = 1
+    count: Annotated[int, Field(ge=1)] | None = None
+    speed: Literal["max"] | Annotated[float, Field(gt=0, le=1000)] = "max"
+    lead: Annotated[int, Field(ge=0)] = 0
+
+
+class EngineSpec(_Strict):
+    """One engine: `name` is unique in the fleet (ownership goes by it), `quantity` is the size of one entry in units.
+
+    At most `max_position` units are held (default five entries); the engine follows `scopes` besides its worker's.
+    """
+
+    name: EngineName
+    symbol: Symbol
+    feed: Annotated[ReplaySpec | SyntheticSpec, Field(discriminator="kind")]
+    scopes: tuple[ScopeText, ...] = ()
+    quantity: Annotated[int, Field(ge=1, le=10**9)] = 1000
+    max_position: Annotated[int, Field(ge=1, le=10**10)] | None = None
+    events: str | None = Field(
+        None, description="File that the engine's events are appended to, one JSON object a line."
+    )
+
+
+class CancelSpec(_Strict):
+    """Cancel whatever `engine` (or the account of submitted orders of that name) left working at its venue."""
+
+    engine: EngineName
+
+
+class IntentSpec(_Strict):
+    """An order of `account` that was decided under `epoch`: to be sent now, or never if the epoch has moved on."""
+
+    account: EngineName = "orders"
+    epoch: Annotated[int, Field(ge=1)]
+    client_id: Annotated[str, Field(min_length=1, max_length=64)]
+    symbol: Symbol
+    side: Literal["BUY", "SELL"]
+    quantity: Annotated[int, Field(ge=1, le=10**9)]
+    limit: Annotated[float, Field(gt=0)] | None = None
+    reduces: bool = False
+
+
+def parse(model: type[_Model], document: Any) -> _Model:
+    """`document` as `model`.
+
+    Raises:
+        InvalidInput: it breaks the rules; the message has every violation.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        lines = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'job'}: {item['msg']}" for item in error.errors())
+        raise InvalidInput(f"{model.__name__} is not valid: {lines}") from None
