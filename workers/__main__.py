@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import click
 import redis
 
-from killswitch import KillSwitchError, Settings, SettingsError
+from killswitch import InvalidInput, KillSwitchError, Settings, SettingsError
 from workers import health as health_check
 from workers import logs, queues, settings
 from workers.agents import AgentHolder, switch_agents
@@ -31,6 +31,7 @@ _EXIT_USAGE = 2
 _EXIT_UNREACHABLE = 69
 _LONGEST_AGENT_DRAIN_S = 5.0
 _HEART_TIMEOUT_S = 2.0
+_LEAD = 2000
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,6 +47,7 @@ def main(context: click.Context, queue_names: str | None, ungated: str | None, b
       killswitch-worker                             serve engines,cleanup until SIGTERM
       killswitch-worker --queues cleanup            only cancel, flatten, reconcile
       killswitch-worker --burst                     run what is queued, then exit
+      killswitch-worker place eurusd-1              put an engine on the queue
       killswitch-worker health                      is the worker of this host alive? (WORKERS_ID_FILE)
     """
     if context.invoked_subcommand is not None:
@@ -71,6 +73,48 @@ def health(id_file: Path | None) -> None:
         click.echo(health_check.check(switch, path))
     except KillSwitchError as error:
         _fail(str(error), _EXIT_UNHEALTHY)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--symbol", default="EURUSD", show_default=True, help="What the engine trades.")
+@click.option("--ticks", multiple=True, type=click.Path(path_type=Path), help="Replay this file; may be repeated.")
+@click.option("--speed", default="10", show_default=True, help="`max`, or a multiple of the recorded speed.")
+@click.option("--scope", "scopes", multiple=True, help="A scope the engine follows, such as strategy:meanrev.")
+@click.option("--seed", default=1, show_default=True, help="Of the synthetic ticks, where no file is given.")
+def place(name: str, symbol: str, ticks: tuple[Path, ...], speed: str, scopes: tuple[str, ...], seed: int) -> None:
+    """Put the engine NAME on the queue; a worker starts it as soon as the gate is open.
+
+    Without --ticks it trades synthetic ticks until it is stopped.
+
+    \b
+      killswitch-worker place eurusd-1 --scope strategy:meanrev
+      killswitch-worker place eurusd-2 --ticks 20140508_quote.zip --speed 10
+    """
+    config = _worker_settings()
+    feed: dict[str, object] = {"kind": "synthetic", "seed": seed}
+    if ticks:
+        feed = {"kind": "replay", "files": [str(path.resolve()) for path in ticks]}
+    # The first ticks come at once, so that the strategy has its history and trades within seconds.
+    paced = {**feed, "speed": speed, "lead": _LEAD}
+    spec = {"name": name, "symbol": symbol, "feed": paced, "scopes": list(scopes)}
+    client = queues.connect(config.queue_url)
+    try:
+        job = queues.place_engine(client, spec)
+    except InvalidInput as error:
+        _fail(str(error), _EXIT_USAGE)
+    except (redis.RedisError, OSError) as error:
+        _unusable(config.queue_url, error)
+    finally:
+        client.close()
+    click.echo(f"engine {name} is on the queue {queues.ENGINES} as job {job.id}")
+
+
+def _worker_settings() -> settings.WorkerSettings:
+    try:
+        return settings.load()
+    except SettingsError as error:
+        _fail(str(error), _EXIT_USAGE)
 
 
 def _settings(given: dict[str, object]) -> tuple[settings.WorkerSettings, Settings]:

@@ -1,4 +1,4 @@
-"""Evidence of what an engine did and when, for whoever has to count it exactly. Orders, stops and turns, never ticks."""
+"""Evidence of what an engine did and when, for whoever counts it exactly. Orders, stops and turns, never ticks."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Recorder:
 class JsonLinesRecorder(Recorder):
     """Appends one JSON object a line to a file, complete on disk's doorstep after each line.
 
-    Each has `event` and `engine`, and besides: `order` order_id, epoch, check_ns, sent_ns; `refused` order_id, check_ns,
-    code; `opened` at_ns, epoch, checks; `blocked` at_ns, code, checks, passed_ns; `closed` at_ns, code, epoch;
-    `cancelled` at_ns, count, why. Used as a context manager.
+    Each has `event` and `engine`, and besides: `order` order_id, epoch, check_ns, sent_ns; `refused` order_id,
+    check_ns, code; `opened` at_ns, epoch, checks; `blocked` at_ns, code, checks, passed_ns; `closed` at_ns, code,
+    epoch; `cancelled` at_ns, count, why. Used as a context manager.
     """
 
     def __init__(self, path: Path, engine: str) -> None:

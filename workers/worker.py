@@ -111,7 +111,7 @@ class EngineWorker(RecordedWorker):
                 claimed = self._claims.next()
                 if claimed is not None:
                     self.execute_job(*claimed)
-                elif burst:
+                elif burst and not self._opens_soon():
                     self._events.info("worker_burst_done", waiting={q.name: q.count for q in self.queues})
                     return
                 else:
@@ -121,6 +121,10 @@ class EngineWorker(RecordedWorker):
                 self._events.error("queue_error", reason=str(error), retry_s=retry_s)
                 self._pause(retry_s)
                 retry_s = min(retry_s * 2, _RETRY_LONGEST_S)
+
+    def _opens_soon(self) -> bool:
+        """Whether a gate that closed for a moment opens again: a stall of this host is not the end of a burst."""
+        return not self.agents.open() and self.agents.current.wait_open(timeout_s=_FIRST_ANSWER_S)
 
     def _round(self, burst: bool) -> None:
         """Once a second: `rq suspend`, RQ's own maintenance, and what dead workers left behind."""
