@@ -14,7 +14,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from killswitch.core.endpoint import Endpoint, parse_url
@@ -29,6 +29,9 @@ DEFAULT_URL = "redis://localhost:6379/0"
 DEFAULT_PREFIX = "killswitch"
 
 _PREFIX_RULE = re.compile(r"[A-Za-z0-9_.{}-]{1,64}(:[A-Za-z0-9_.{}-]{1,64}){0,3}")
+_ASSIGNED = re.compile(r"^\s*(?:export\s+)?(\w+)\s*=", re.MULTILINE)
+_DURATIONS = ("lease_ms", "renew_ms", "patience_ms", "beat_ms", "retain_ms")
+_INTEGER = TypeAdapter(int)
 _OTHER_VARIABLES = frozenset({"KILLSWITCH_SECRETS_DIR", "KILLSWITCH_TEST_DATA", "KILLSWITCH_REDIS_SERVER"})
 
 
@@ -86,11 +89,11 @@ class Settings(BaseSettings):
     def __init__(self, **values: Any) -> None:
         directory = os.environ.get("KILLSWITCH_SECRETS_DIR", SECRETS_DIR)
         values.setdefault("_secrets_dir", directory if Path(directory).is_dir() else None)
-        strangers = [] if "_env_file" in values else _strangers(type(self).model_fields)
+        strangers = _strangers(values, type(self).model_fields)
         try:
             super().__init__(**values)
-        except ValidationError as error:
-            raise SettingsError(tuple(_explain(item) for item in error.errors()) + tuple(strangers)) from None
+        except SettingsError as error:
+            raise SettingsError((*error.violations, *strangers)) from None
         if strangers:
             raise SettingsError(tuple(strangers))
 
@@ -103,31 +106,28 @@ class Settings(BaseSettings):
             )
         return value
 
-    @model_validator(mode="after")
-    def _check_together(self) -> Settings:
-        problems = []
+    @field_validator("redis_url")
+    @classmethod
+    def _check_url(cls, value: str) -> str:
+        parse_url(value)
+        return value
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check_as_a_whole(cls, data: Any, handler: ModelWrapValidatorHandler[Settings]) -> Settings:
+        # The rules between fields are tried also where some field breaks its own, so that nothing is found only later.
+        bad: set[object] = set()
+        lines: list[str] = []
         try:
-            parse_url(self.redis_url)
-        except ValueError as error:
-            problems.append(f"KILLSWITCH_REDIS_URL: {error}")
-        if self.renew_ms * 3 > self.lease_ms:
-            problems.append(
-                f"KILLSWITCH_RENEW_MS={self.renew_ms} is more than a third of KILLSWITCH_LEASE_MS={self.lease_ms}: one "
-                "lost renewal would close the gate; lower it or raise the lease"
-            )
-        if self.renew_ms + self.patience_ms > self.lease_ms:
-            problems.append(
-                f"KILLSWITCH_PATIENCE_MS={self.patience_ms} and KILLSWITCH_RENEW_MS={self.renew_ms} together exceed "
-                f"KILLSWITCH_LEASE_MS={self.lease_ms}: a silent Redis would be noticed only after the lease; lower one"
-            )
-        if self.retain_ms < 3 * self.beat_ms:
-            problems.append(
-                f"KILLSWITCH_RETAIN_MS={self.retain_ms} is less than three beats (KILLSWITCH_BEAT_MS={self.beat_ms}): "
-                "living workers would drop out of the membership; raise it"
-            )
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
+            made = handler(data)
+        except ValidationError as error:
+            bad = {item["loc"][0] for item in error.errors()}
+            lines = [_explain(item) for item in error.errors()]
+        given = {name: data.get(name, cls.model_fields[name].default) for name in _DURATIONS if name not in bad}
+        lines += _between({name: _INTEGER.validate_python(value) for name, value in given.items()})
+        if lines:
+            raise SettingsError(tuple(lines))
+        return made
 
     @property
     def endpoint(self) -> Endpoint:
@@ -145,21 +145,48 @@ class Settings(BaseSettings):
         return self.actor or default_actor()
 
 
+def _between(known: dict[str, int]) -> list[str]:
+    """What the durations break between each other; a rule about one that is not known cannot be broken."""
+    lease, renew, patience, beat, retain = (known.get(name) for name in _DURATIONS)
+    found = []
+    if lease and renew and renew * 3 > lease:
+        found.append(
+            f"KILLSWITCH_RENEW_MS={renew} is more than a third of KILLSWITCH_LEASE_MS={lease}: one lost renewal would "
+            "close the gate; lower it or raise the lease"
+        )
+    if lease and renew and patience and renew + patience > lease:
+        found.append(
+            f"KILLSWITCH_PATIENCE_MS={patience} and KILLSWITCH_RENEW_MS={renew} together exceed "
+            f"KILLSWITCH_LEASE_MS={lease}: a silent Redis would be noticed only after the lease; lower one"
+        )
+    if beat and retain and retain < 3 * beat:
+        found.append(
+            f"KILLSWITCH_RETAIN_MS={retain} is less than three beats (KILLSWITCH_BEAT_MS={beat}): living workers would "
+            "drop out of the membership; raise it"
+        )
+    return found
+
+
 def _explain(item: Any) -> str:
     text = str(item["msg"]).removeprefix("Value error, ")
-    if not item["loc"]:
-        return text.replace("\n", "\n  - ")
     name = ENV_PREFIX + str(item["loc"][0]).upper()
     shown = "" if "URL" in name or "PASSWORD" in name else f"={item['input']!r:.60}"
     return f"{name}{shown}: {text[:1].lower()}{text[1:]}"
 
 
-def _strangers(known: dict[str, Any]) -> list[str]:
-    """A misspelt variable would silently leave a default in force, so it is refused."""
+def _strangers(given: dict[str, Any], known: dict[str, Any]) -> list[str]:
+    """A misspelt name would silently leave a default in force, so it is refused, wherever it was written."""
     names = {ENV_PREFIX + field.upper() for field in known} | _OTHER_VARIABLES
-    found = []
-    for variable in sorted(os.environ):
-        if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in names:
-            near = difflib.get_close_matches(variable.upper(), names, n=1)
-            found.append(f"{variable} is not a setting" + (f"; did you mean {near[0]}?" if near else "; remove it"))
-    return found
+    file = Path(given.get("_env_file", ".env") or os.devnull)
+    written = _ASSIGNED.findall(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else []
+    lines = [
+        _stranger(name, names)
+        for name in sorted({*os.environ, *written})
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in names
+    ]
+    return lines + [_stranger(name, set(known)) for name in given if not name.startswith("_") and name not in known]
+
+
+def _stranger(name: str, names: set[str]) -> str:
+    near = difflib.get_close_matches(name.upper() if name.upper().startswith(ENV_PREFIX) else name, names, n=1)
+    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "; remove it")

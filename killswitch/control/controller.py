@@ -16,8 +16,10 @@ from killswitch.core.endpoint import Endpoint
 from killswitch.core.fleet import FleetStatus, lease_bound_ms
 from killswitch.core.lease import closed_by_ms
 from killswitch.core.modes import SWITCH, InvalidInput, Scope
+from killswitch.core.words import check_reason
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.settings import Settings
+from killswitch.store.attempts import attempt_twice
 from killswitch.store.audit import read_audit
 from killswitch.store.fleet import FleetStore
 from killswitch.store.functions import LIBRARY_VERSION
@@ -25,11 +27,11 @@ from killswitch.store.keys import Keys
 from killswitch.store.switch import Change, Durability, SwitchStore
 from killswitch.store.wire import Wire, connect
 
-__all__ = ["Controller", "InitReport", "check_reason"]
+__all__ = ["Controller", "InitReport"]
 
 T = TypeVar("T")
-MAX_TEXT = 200
 _REPLICA_WAIT_MS = 200
+_NAME = "killswitch-control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +43,6 @@ class InitReport:
     state: str
     epoch: int
     server: str
-
-
-def check_reason(text: str, what: str) -> str:
-    """A reason or an actor, for the record.
-
-    Raises:
-        InvalidInput: empty, longer than 200 characters, or with control characters.
-    """
-    if not text.strip():
-        raise InvalidInput(f"{what} is empty: say in a few words {'why' if what == 'the reason' else 'who'}")
-    if len(text) > MAX_TEXT:
-        raise InvalidInput(f"{what} has {len(text)} characters, at most {MAX_TEXT} are kept: shorten it")
-    if not text.isprintable():
-        raise InvalidInput(f"{what} {text!r:.60} holds control characters or line breaks: write one plain line")
-    return text.strip()
 
 
 def _ignore(_member: object, _quiet: bool) -> None:
@@ -130,10 +117,39 @@ class Controller:
             if on_engaged is not None:
                 on_engaged(outcome)
             if wait_s is not None:
-                outcome = self._prove(outcome, engaged_ns, wait_s, on_member or _ignore)
+                outcome = self.prove(outcome, wait_s, engaged_ns, on_member)
             return replace(outcome, durability=_durability(store))
 
         return self._repeatable(press)
+
+    def prove(
+        self, outcome: Outcome, wait_s: float, engaged_ns: int | None = None, on_member: MemberSeen | None = None
+    ) -> Outcome:
+        """Waits for the proof of quiet of an engagement that was made, here or elsewhere, as `outcome` tells.
+
+        At most `wait_s` seconds from `engaged_ns` (`clock.now_ns`, default: now) on; looks at least once. `on_member`
+        hears of each member as it turns quiet. Raises nothing: a proof that could not be had is UNCERTAIN.
+        """
+        lease_ms, seen = self.settings.lease_ms, on_member or _ignore
+        engaged_ns = now_ns() if engaged_ns is None else engaged_ns
+        try:
+            with self._connected() as wire:
+                found = wait_quiet(wire, self._keys, outcome.scope, outcome.epoch, engaged_ns, wait_s, lease_ms, seen)
+        except (StoreUnavailable, StoreRefused) as error:
+            note = f"the proof could not be had: {error}"
+            waited_ms = (now_ns() - engaged_ns) / NS_PER_MS
+            return replace(outcome, verdict=Verdict.UNCERTAIN, waited_ms=waited_ms, note=note)
+        quiet = not found.pending and not found.note
+        return replace(
+            outcome,
+            verdict=Verdict.QUIET if quiet else Verdict.UNCERTAIN,
+            epoch=found.epoch,
+            members=found.members,
+            pending=found.pending,
+            waited_ms=found.waited_ms,
+            leases_out=found.leases_out,
+            note=found.note,
+        )
 
     def reduce(
         self,
@@ -214,27 +230,6 @@ class Controller:
 
     # -- inside -------------------------------------------------------------------------------------------------
 
-    def _prove(self, outcome: Outcome, engaged_ns: int, wait_s: float, seen: MemberSeen) -> Outcome:
-        lease_ms = self.settings.lease_ms
-        try:
-            with self._connected() as wire:
-                found = wait_quiet(wire, self._keys, outcome.scope, outcome.epoch, engaged_ns, wait_s, lease_ms, seen)
-        except (StoreUnavailable, StoreRefused) as error:
-            note = f"the proof could not be had: {error}"
-            waited_ms = (now_ns() - engaged_ns) / NS_PER_MS
-            return replace(outcome, verdict=Verdict.UNCERTAIN, waited_ms=waited_ms, note=note)
-        quiet = not found.pending and not found.note
-        return replace(
-            outcome,
-            verdict=Verdict.QUIET if quiet else Verdict.UNCERTAIN,
-            epoch=found.epoch,
-            members=found.members,
-            pending=found.pending,
-            waited_ms=found.waited_ms,
-            leases_out=found.leases_out,
-            note=found.note,
-        )
-
     def _who(self, actor: str | None) -> str:
         return check_reason(actor or self.settings.who, "the actor")
 
@@ -246,22 +241,15 @@ class Controller:
         return self.settings.endpoint
 
     @contextmanager
-    def _connected(self, share: float = 1.0) -> Iterator[Wire]:
-        wire = connect(self._endpoint, self.settings.timeout_ms / 1000 * share, "killswitch-control")
+    def _connected(self) -> Iterator[Wire]:
+        wire = connect(self._endpoint, self.settings.timeout_ms / 1000, _NAME)
         try:
             yield wire
         finally:
             wire.close()
 
     def _repeatable(self, action: Callable[[Wire], T]) -> T:
-        """Runs an action that carries an operation id, and once more after an unknown outcome: it changes nothing
-        twice. Both attempts together keep to the time limit."""
-        try:
-            with self._connected(share=0.5) as wire:
-                return action(wire)
-        except StoreUnavailable:
-            with self._connected(share=0.5) as wire:
-                return action(wire)
+        return attempt_twice(self._endpoint, self.settings.timeout_ms / 1000, _NAME, action)
 
 
 def _outcome(change: Change, scope: str, actor: str, reason: str) -> Outcome:

@@ -14,6 +14,7 @@ from killswitch.clock import NS_PER_MS, now_ns
 from killswitch.core.fleet import Member, followers, lease_bound_ms, not_quiet
 from killswitch.core.lease import closed_by_ms
 from killswitch.core.modes import Mode
+from killswitch.core.reasons import Code
 from killswitch.store.fleet import FleetStore
 from killswitch.store.keys import Keys
 from killswitch.store.switch import as_text
@@ -59,6 +60,9 @@ class _Wait:
             self.epoch = state.epoch
         if state.mode is not Mode.ENGAGED:
             self.note = f"somebody changed the state to {state.text!r} while this command waited"
+        elif state.code is Code.STATE_MISSING or state.epoch < self.epoch:
+            # The membership may have gone the same way, and an empty one would prove nothing.
+            self.note = "the record of this engagement was lost while this command waited (flushed or restarted?)"
         concerned = {m.worker_id: m for m in followers(status.members, self._scope)}
         for worker_id in self.members:
             if worker_id not in concerned and worker_id not in self._left:

@@ -163,4 +163,4 @@ def decide(answer: Answer, version: int, scopes: tuple[str, ...], seen: int, eng
         known = max(seen, engaged_seen)
         return closed(Code.EPOCH_BEHIND, f"the record is at epoch {epoch}, this worker has seen {known}")
     limit = answer.rows[0].pttl_ms
-    return Decision(mode, epoch, code, reason, limit if limit >= 0 else None)
+    return Decision(mode, epoch, code, reason, None if limit == -1 else max(limit, 0))

@@ -58,9 +58,12 @@ def _hosts(netloc: str, scheme: str) -> tuple[tuple[str, int], ...]:
             piece = urlsplit(f"//{part}")
             host, port = piece.hostname, piece.port
         except ValueError:
-            raise _refuse(f"has a bad host or port in {part!r}") from None
+            # Not quoted: where the @host was forgotten this is the password.
+            raise _refuse("has a bad host or port") from None
         if not host:
             raise _refuse("names no host")
+        if port == 0:
+            raise _refuse("has the port 0")
         found.append((host, port or _DEFAULT_PORT[scheme]))
     if scheme != "redis+sentinel" and len(found) != 1:
         raise _refuse("names several hosts, which only redis+sentinel may")
@@ -70,8 +73,8 @@ def _hosts(netloc: str, scheme: str) -> tuple[tuple[str, int], ...]:
 def _db(text: str) -> int:
     if not text:
         return 0
-    if not text.isascii() or not text.isdigit():
-        raise _refuse(f"has the database {text!r}, which is not a number")
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise _refuse(f"has the database {text[:40]!r}, which is not a number")
     return int(text)
 
 
@@ -86,15 +89,17 @@ def parse_url(url: str) -> Endpoint:
     except ValueError:
         raise _refuse("cannot be read") from None
     if parts.scheme not in SCHEMES:
-        raise _refuse(f"has the scheme {parts.scheme or '(none)'!r}")
+        raise _refuse(f"has the scheme {parts.scheme or '(none)'!r}" if "@" not in url else "has an unknown scheme")
     user, _, secret = parts.netloc.rpartition("@")[0].partition(":")
     username, password = unquote(user), unquote(secret)
     query = parse_qs(parts.query)
     if parts.scheme == "unix":
-        if not parts.path:
-            raise _refuse("names no socket path")
+        if not parts.path or parts.netloc.rpartition("@")[2]:
+            raise _refuse("names no socket path (three slashes begin it)")
         db = _db(query.get("db", [""])[0])
         return Endpoint("unix", path=unquote(parts.path), db=db, username=username, password=password)
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise _refuse("has an @ behind its host: in a password write %2F for /, %3F for ? and %23 for #")
     hosts = _hosts(parts.netloc, parts.scheme)
     pieces = [unquote(piece) for piece in parts.path.split("/") if piece]
     master = ""

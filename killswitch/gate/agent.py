@@ -233,6 +233,7 @@ class Agent:
         picture = Picture(Mode.ENGAGED, watcher.watch.seen_epoch, Code.FORKED, "this process was forked")
         self.gate.show(picture)
         self.gate.attending = False
+        self.gate.book.forget_other_threads()
         self.gate.readiness.close()
         self.gate.renew_readiness(make_readiness())
         watcher.abandon()

@@ -25,6 +25,9 @@ __all__ = ["Gate", "Permit"]
 # that is busy in Python makes the watcher wait a whole switch interval (5 ms) between two of its steps.
 _YIELD_S = 0.00005
 
+_NOT_ASKED = (OSError, ValueError)
+"""What asking a closed set raises: not knowing counts as a change, and a trading loop meets Blocked only."""
+
 
 class Gate:
     """Gate 1 and gate 2 of one agent. Made by the agent; shared by all its threads and coroutines."""
@@ -44,10 +47,13 @@ class Gate:
         Raises:
             Blocked: trading is not permitted, or that is not certain.
         """
-        if not self._ready():
-            picture = self._picture
-            if now_ns() < picture.signal_until_ns:
-                return picture.epoch
+        try:
+            if not self._ready():
+                picture = self._picture
+                if now_ns() < picture.signal_until_ns:
+                    return picture.epoch
+        except _NOT_ASKED:
+            pass
         self._refuse(reduces=True)
 
     def order(self, epoch: int, reduces: bool = False, order_id: str = "") -> Permit:
@@ -66,13 +72,16 @@ class Gate:
 
     def check_order(self, epoch: int, reduces: bool) -> None:
         """The check of gate 2, for a permit that has been announced. Raises Blocked."""
-        if not self._ready():
-            picture = self._picture
-            if now_ns() < (picture.signal_until_ns if reduces else picture.order_until_ns):
-                if picture.epoch == epoch:
-                    return
-                reason = f"the signal was made at epoch {epoch}, the epoch is now {picture.epoch}"
-                raise Blocked(Code.STALE_SIGNAL, picture.mode, picture.epoch, reason)
+        try:
+            if not self._ready():
+                picture = self._picture
+                if now_ns() < (picture.signal_until_ns if reduces else picture.order_until_ns):
+                    if picture.epoch == epoch:
+                        return
+                    reason = f"the signal was made at epoch {epoch}, the epoch is now {picture.epoch}"
+                    raise Blocked(Code.STALE_SIGNAL, picture.mode, picture.epoch, reason)
+        except _NOT_ASKED:
+            pass
         self._refuse(reduces)
 
     def show(self, picture: Picture) -> None:
@@ -97,7 +106,11 @@ class Gate:
     def state_now(self, reduces: bool = True) -> tuple[Mode, Code, str]:
         """Mode, code and reason as a check would find them now."""
         picture = self._picture
-        if self._ready():
+        try:
+            waiting = self._ready()
+        except _NOT_ASKED:
+            waiting = True
+        if waiting:
             return Mode.ENGAGED, Code.STATE_CHANGED, "Redis announced a change"
         now = now_ns()
         if now < (picture.signal_until_ns if reduces else picture.order_until_ns):
@@ -110,7 +123,7 @@ class Gate:
 
     def _refuse(self, reduces: bool) -> NoReturn:
         mode, code, reason = self.state_now(reduces)
-        if code is Code.OPEN:
+        if code is Code.OPEN or (reduces and code is Code.REDUCING):
             # Open again between the failed check and this line; the check stays failed.
             mode, code, reason = Mode.ENGAGED, Code.STATE_CHANGED, "Redis announced a change"
         epoch = self._picture.epoch

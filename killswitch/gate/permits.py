@@ -10,6 +10,7 @@ closed: a permit that is still held keeps the worker from being called quiet.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
 
 __all__ = ["PermitBook"]
@@ -21,7 +22,7 @@ class PermitBook:
     __slots__ = ("_held", "draining", "new_key", "on_drained")
 
     def __init__(self) -> None:
-        self._held: dict[int, str] = {}
+        self._held: dict[int, tuple[str, int]] = {}  # the order, and the thread that sends it
         self.new_key: Callable[[], int] = itertools.count(1).__next__
         """A key for one permit. Taken before the announcement, so that no announced order is without an owner."""
         self.draining = False
@@ -29,7 +30,7 @@ class PermitBook:
 
     def announce(self, key: int, order_id: str) -> None:
         """Enters an order under `key`."""
-        self._held[key] = order_id
+        self._held[key] = (order_id, threading.get_ident())
 
     def holds(self, key: int) -> bool:
         """Whether `key` is held."""
@@ -48,4 +49,9 @@ class PermitBook:
 
     def orders(self, limit: int = 16) -> list[str]:
         """Names of held orders, at most `limit`: what an operator reconciles by hand when a worker is lost."""
-        return [name for name in list(self._held.values())[:limit] if name]
+        return [name for name, _ in list(self._held.values())[:limit] if name]
+
+    def forget_other_threads(self) -> None:
+        """In the child of a fork only the forking thread lives on: what others hold is the parent's to return."""
+        me = threading.get_ident()
+        self._held = {key: held for key, held in self._held.items() if held[1] == me}

@@ -56,6 +56,7 @@ def _read_keys(wire: Wire, keys: Sequence[str]) -> None:
     for _ in range(_MAX_REARM):
         for key in keys:
             wire.call("EXISTS", key)
+        wire.receive()  # an announcement right behind the last answer would otherwise lie unseen in the reader
         if not wire.pushes:
             return
         wire.pushes.clear()

@@ -12,7 +12,7 @@ from killswitch.core.answer import Answer, BadAnswer, StateRow, parse_answer, re
 from killswitch.core.fleet import FleetStatus, Member, SwitchState, parse_member
 from killswitch.core.modes import SWITCH
 from killswitch.core.reasons import Code
-from killswitch.errors import StoreRefused
+from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.store.functions import LIBRARY_VERSION, Caller
 from killswitch.store.keys import Keys
 from killswitch.store.switch import as_text
@@ -28,17 +28,23 @@ class FleetStore:
         self._keys = keys
 
     def now_ms(self) -> int:
-        """The server's clock, milliseconds since the Unix epoch."""
-        found = self._caller.call("TIME")
-        seconds, micros = (int(part) for part in found) if isinstance(found, list) else (0, 0)
-        return seconds * 1000 + micros // 1000
+        """The server's clock, milliseconds since the Unix epoch. Raises StoreUnavailable where the answer is none."""
+        match self._caller.call("TIME"):
+            case [bytes(seconds), bytes(micros)] if seconds.isdigit() and micros.isdigit():
+                return int(seconds) * 1000 + int(micros) // 1000
+        # Replies out of step, as behind a proxy that sends announcements as replies: nothing read here can be believed.
+        raise StoreUnavailable(Code.BAD_ANSWER, "TIME was answered with something else")
 
     def members(self) -> tuple[Member, ...]:
-        """Everyone in the membership, by id."""
+        """Everyone in the membership, by id; where it cannot be read, one member that is not known."""
         now_ms = self.now_ms()
-        beats = self._pairs(self._ask("ZRANGE", self._keys.workers, 0, -1, "WITHSCORES"))
+        found = self._ask("ZRANGE", self._keys.workers, 0, -1, "WITHSCORES")
+        if not isinstance(found, list):
+            # Something else lies where the membership was: that is not nobody, it is somebody unknown.
+            return (Member("(unreadable membership)", known=False),)
+        beats = self._pairs(found)
         return tuple(
-            parse_member(worker_id, self._hash(self._keys.worker(worker_id)), int(float(at_ms)), now_ms)
+            parse_member(worker_id, self._hash(self._keys.worker(worker_id)), _score_ms(at_ms), now_ms)
             for worker_id, at_ms in sorted(beats)
         )
 
@@ -54,7 +60,7 @@ class FleetStore:
             self._state(name, answer.rows[index] if answer else self._plain_row(name, ledger), ledger)
             for index, name in enumerate(names)
         ]
-        info = as_text(self._ask("INFO", "server"))
+        info = self._info()
         return FleetStatus(
             at_ms=self.now_ms(),
             switch=states[0],
@@ -91,7 +97,13 @@ class FleetStore:
         pttl = self._ask("PTTL", key)
         found = {"string": "value", "none": "absent"}.get(kind, "wrong-type")
         epoch = _whole(ledger.get(f"{scope or SWITCH}:epoch", ""))
-        return StateRow(found, text, len(text.encode()), pttl if isinstance(pttl, int) else -1, epoch, True)
+        limit = pttl if isinstance(pttl, int) else -1
+        token = ledger.get(f"{scope or SWITCH}:token", "absent")
+        if found == "value":
+            recorded = token == f"={text}" if limit < 0 else token.startswith(f"={text}@")
+        else:
+            recorded = token == (found if found == "absent" else f"type:{kind}")
+        return StateRow(found, text, len(text.encode()), limit, epoch, recorded)
 
     def _state(self, scope: str | None, row: StateRow, ledger: dict[str, str]) -> SwitchState:
         name = scope or SWITCH
@@ -121,6 +133,12 @@ class FleetStore:
                 return None
             raise
 
+    def _info(self) -> str:
+        try:
+            return as_text(self._caller.call("INFO", "server"))
+        except StoreRefused:
+            return ""  # a user without this right may look at all the rest
+
     def _hash(self, key: str) -> dict[str, str]:
         found = self._ask("HGETALL", key)
         if isinstance(found, dict):
@@ -139,6 +157,13 @@ class FleetStore:
 
 def _whole(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
+
+
+def _score_ms(text: str) -> int:
+    try:
+        return int(float(text))
+    except (ValueError, OverflowError):  # inf, by an unknown hand
+        return 0
 
 
 def _find(pattern: str, text: str) -> str:

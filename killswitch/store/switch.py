@@ -145,9 +145,12 @@ class SwitchStore:
 
 
 def _change(reply: object) -> Change:
-    if not isinstance(reply, list) or len(reply) != 12:
+    words = [as_text(item) for item in reply] if isinstance(reply, list) else []
+    found = dict(zip(words[::2], words[1::2], strict=False))
+    try:
+        epoch, at_ms = int(found["epoch"]), int(found["at_ms"])
+        return Change(epoch, found["was"], found["state"], at_ms, found["repeated"] == "1")
+    except (KeyError, ValueError):
         raise LibraryMissing(
             Code.LIBRARY_MISMATCH, "the function library answered in another form: run `killswitch init` again"
-        )
-    found = {as_text(name): as_text(value) for name, value in zip(reply[::2], reply[1::2], strict=True)}
-    return Change(int(found["epoch"]), found["was"], found["state"], int(found["at_ms"]), found["repeated"] == "1")
+        ) from None

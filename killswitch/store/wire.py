@@ -10,8 +10,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import hiredis
 
@@ -24,7 +23,6 @@ __all__ = ["Push", "Wire", "connect", "refusal"]
 
 _CHUNK = 65536
 _NOTHING = object()
-T = TypeVar("T")
 
 Push = hiredis.PushNotification
 """An out-of-band message (RESP3): an invalidation, or a message of a channel."""
@@ -85,7 +83,11 @@ class Wire:
             StoreUnavailable: the connection is broken, or the send buffer stayed full for the time limit.
         """
         packed = hiredis.pack_command(cast(Any, args))  # its stub allows one word only
-        self._guard(lambda: self._sock.sendall(packed))
+        try:
+            self._sock.settimeout(self._timeout_s)  # waiting for the last answer may have left less
+            self._sock.sendall(packed)
+        except OSError as error:
+            raise self._broken(error) from None
 
     def receive(self) -> list[object]:
         """All answers that have arrived, without waiting; error replies come as StoreRefused values.
@@ -93,16 +95,14 @@ class Wire:
         Raises:
             StoreUnavailable: end of stream, a broken connection, or bytes that are not RESP.
         """
-        self._sock.setblocking(False)
         try:
+            self._sock.setblocking(False)
             while True:
-                try:
-                    data = self._sock.recv(_CHUNK)
-                except (BlockingIOError, ssl.SSLWantReadError):
-                    break
-                except OSError as error:
-                    raise self._broken(error) from None
-                self._feed(data)
+                self._feed(self._sock.recv(_CHUNK))
+        except (BlockingIOError, ssl.SSLWantReadError):
+            pass
+        except OSError as error:
+            raise self._broken(error) from None
         finally:
             with contextlib.suppress(OSError):
                 self._sock.settimeout(self._timeout_s)
@@ -137,8 +137,11 @@ class Wire:
             left_s = (deadline - now_ns()) / 1e9
             if left_s <= 0:
                 raise self._broken(TimeoutError())
-            self._sock.settimeout(left_s)
-            self._feed(self._guard(lambda: self._sock.recv(_CHUNK)))
+            try:
+                data = self._receive_within(left_s)
+            except OSError as error:
+                raise self._broken(error) from None
+            self._feed(data)
 
     def wait_push(self, timeout_s: float) -> Push | None:
         """The next push, or None when none came within `timeout_s`. Raises StoreUnavailable when the wire breaks."""
@@ -148,9 +151,8 @@ class Wire:
             left_s = (deadline - now_ns()) / 1e9
             if self.pushes or left_s <= 0:
                 break
-            self._sock.settimeout(left_s)
             try:
-                data = self._sock.recv(_CHUNK)
+                data = self._receive_within(left_s)
             except (TimeoutError, ssl.SSLWantReadError):
                 break
             except OSError as error:
@@ -163,11 +165,9 @@ class Wire:
         with contextlib.suppress(OSError):
             self._sock.close()
 
-    def _guard(self, action: Callable[[], T]) -> T:
-        try:
-            return action()
-        except OSError as error:
-            raise self._broken(error) from None
+    def _receive_within(self, limit_s: float) -> bytes:
+        self._sock.settimeout(limit_s)
+        return self._sock.recv(_CHUNK)
 
     def _feed(self, data: bytes) -> None:
         if not data:
@@ -179,7 +179,8 @@ class Wire:
         while not limit or len(found) < limit:
             try:
                 item = self._reader.gets()
-            except hiredis.ProtocolError as error:
+            except (hiredis.HiredisError, ArithmeticError, MemoryError, TypeError, ValueError) as error:
+                # A map with a list for a key, a list of a thousand million: lawful RESP perhaps, but not from Redis.
                 self.close()
                 raise StoreUnavailable(Code.BAD_ANSWER, f"{self._peer} does not speak RESP: {error}") from None
             if item is _NOTHING:
@@ -229,7 +230,7 @@ def _open(endpoint: Endpoint, host: str, port: int, timeout_s: float) -> Wire:
         sock = _open_socket(endpoint, host, port, timeout_s)
     except TimeoutError:
         raise StoreUnavailable(Code.UNREACHABLE, f"{peer} did not accept a connection in {timeout_s:g} s") from None
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a name or path that can not be one (UnicodeError, null byte)
         raise StoreUnavailable(Code.UNREACHABLE, f"{peer} cannot be reached: {error}") from None
     sock.settimeout(timeout_s)
     return Wire(sock, peer, timeout_s)
@@ -246,8 +247,9 @@ def _master_address(endpoint: Endpoint, timeout_s: float) -> tuple[str, int]:
         except (StoreUnavailable, StoreRefused) as error:
             failures.append(str(error))
             continue
-        if isinstance(found, list) and len(found) == 2:
-            return found[0].decode(), int(found[1])
+        match found:
+            case [bytes(address), bytes(number)] if number.isdigit():
+                return address.decode(errors="replace"), int(number)
         failures.append(f"the sentinel at {host}:{port} knows no master {endpoint.master!r}")
     raise StoreUnavailable(Code.UNREACHABLE, "; ".join(failures))
 

@@ -9,11 +9,14 @@
 --   <scope>:epoch   the epoch of that record; also <scope>:actor, :reason, :at_ms, :via, :text
 --
 -- An operation repairs what is in its way: a key of the wrong type is renamed to <key>:damaged:<ms>, never deleted,
--- so that the evidence stays.
+-- so that the evidence stays. Only a state key is overwritten, as SET does, and the audit entry says what it held.
 
 local MAX_EPOCH = 9007199254740991
 local MAX_TEXT = 256
 local OP_TTL_MS = 3600000
+local EXHAUSTED = 'ERR the epoch counter is exhausted, which only tampering can do: '
+  .. 'rename the ledger and the audit stream away and restart the workers'
+local DONE_FIELDS = { 'version', 'epoch', 'was', 'state', 'at_ms', 'repeated' }
 local NEW_HISTORY = '0000000000000000000000000000000000000000'
 
 local run_id_of_this_server = nil
@@ -116,14 +119,18 @@ local function incarnation()
 end
 
 local function set_aside(key, now)
+  while redis.call('EXISTS', key .. ':damaged:' .. show(now)) == 1 do now = now + 1 end
   redis.call('RENAME', key, key .. ':damaged:' .. show(now))
 end
 
--- Runs a write; when a wrong type or an exhausted stream is in the way, moves it aside and runs it again.
+-- Runs a write; when a wrong type or an exhausted stream is in the way, moves it aside and runs it again. Any other
+-- failure (this user may not write there) leaves a sound key where it is.
 local function mend(now, command, key, ...)
   local reply = redis.pcall(command, key, ...)
   if not failed(reply) then return reply end
-  if redis.call('EXISTS', key) == 0 then error(reply) end
+  if not string.find(reply.err, 'WRONGTYPE', 1, true) and not string.find(reply.err, 'exhausted', 1, true) then
+    error(reply)
+  end
   set_aside(key, now)
   return redis.call(command, key, ...)
 end
@@ -137,10 +144,7 @@ local function ledger_fields(n, fields)
   return values
 end
 
--- The counter of epochs. Where the ledger lost it, the last audit entry still knows it: an epoch is not used twice.
-local function counter(n)
-  local value = to_epoch(ledger_fields(n, { 'epoch' })[1])
-  if value then return value end
+local function audited(n)
   local last = redis.pcall('XREVRANGE', n.audit, '+', '-', 'COUNT', 1)
   if not failed(last) and last[1] then
     local fields = last[1][2]
@@ -151,10 +155,21 @@ local function counter(n)
   return 0
 end
 
+-- The counter of epochs. Where the ledger lost it, the last audit entry still knows it.
+local function counter(n)
+  return to_epoch(ledger_fields(n, { 'epoch' })[1]) or audited(n)
+end
+
+-- The epoch of the next change in `scope`: above all that is remembered anywhere, so none is used twice.
+local function next_epoch(n, scope)
+  local known = to_epoch(ledger_fields(n, { scope .. ':epoch' })[1]) or 0
+  return math.min(math.max(counter(n), audited(n), known) + 1, MAX_EPOCH)
+end
+
 -- Gives a change its epoch, its ledger record and its audit entry. The entry is written first: where it cannot be,
 -- nothing is recorded at all.
 local function record(n, scope, now, change)
-  local epoch = math.min(counter(n) + 1, MAX_EPOCH)
+  local epoch = next_epoch(n, scope)
   mend(now, 'XADD', n.audit, '*', 'epoch', show(epoch), 'scope', scope, 'from', change.from, 'to', change.to,
     'reason', change.reason, 'actor', change.actor, 'via', change.via, 'op', change.op or '', 'at_ms', show(now))
   mend(now, 'HSET', n.ledger, 'epoch', show(epoch), scope .. ':token', change.token, scope .. ':epoch', show(epoch),
@@ -215,35 +230,49 @@ local function settle_incarnation(n, now, state)
   return true
 end
 
+-- The same operation id names another operation on another scope, or under another verb: nobody is told that the fleet
+-- was stopped because of a permission that somebody gave under this id.
+local function receipt_key(n, verb, op)
+  return n.op .. verb .. ':' .. n.scope .. ':' .. op
+end
+
 -- An operation that was already done is answered from its receipt and changes nothing.
-local function receipt(n, op)
+local function receipt(n, verb, op)
   if not op or op == '' then return nil end
-  local kept = redis.pcall('GET', n.op .. op)
+  local kept = redis.pcall('GET', receipt_key(n, verb, op))
   if failed(kept) or not kept then return nil end
   local ok, reply = pcall(cjson.decode, kept)
-  if not ok or type(reply) ~= 'table' then return nil end
-  reply[#reply] = 1
+  if not ok or type(reply) ~= 'table' or #reply ~= 12 then return nil end
+  for i, name in ipairs(DONE_FIELDS) do
+    local value = reply[2 * i]
+    if reply[2 * i - 1] ~= name or (type(value) ~= 'string' and type(value) ~= 'number') then return nil end
+  end
+  if not to_epoch(reply[4]) or not tonumber(reply[10]) then return nil end
+  reply[12] = 1
   return reply
 end
 
-local function done(n, op, epoch, was, seen, now)
+local function done(n, verb, op, epoch, was, seen, now)
   local reply = { 'version', VERSION, 'epoch', show(epoch), 'was', was, 'state', shown(seen), 'at_ms', show(now),
     'repeated', 0 }
   if op and op ~= '' then
-    redis.pcall('SET', n.op .. op, cjson.encode(reply), 'PX', OP_TTL_MS)
+    redis.pcall('SET', receipt_key(n, verb, op), cjson.encode(reply), 'PX', OP_TTL_MS)
   end
   return reply
 end
 
--- Takes workers off the membership that have been silent for longer than `retain` ms. When everybody seems to have been,
--- it was the server's clock that jumped (or the fleet that slept): then nobody is taken off until all had time to beat.
+-- Takes workers off the membership that have been silent for longer than `retain` ms and whose hash has expired: a worker
+-- that asked for a longer memory is not taken off by one with a shorter. When everybody seems to have been silent, it
+-- was the server's clock that jumped (or the fleet that slept): then nobody is taken off until all had time to beat.
 local function prune(n, now, retain)
   local newest = redis.pcall('ZREVRANGE', n.workers, 0, 0, 'WITHSCORES')
   if failed(newest) or not newest[1] then return end
   if now - tonumber(newest[2]) > retain then
     mend(now, 'HSET', n.ledger, 'prune_after_ms', show(now + retain))
   elseif now > (tonumber(ledger_fields(n, { 'prune_after_ms' })[1] or '0') or 0) then
-    redis.call('ZREMRANGEBYSCORE', n.workers, '-inf', show(now - retain))
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', n.workers, '-inf', show(now - retain), 'LIMIT', 0, 100)) do
+      if redis.call('EXISTS', n.worker .. id) == 0 then redis.call('ZREM', n.workers, id) end
+    end
   end
 end
 

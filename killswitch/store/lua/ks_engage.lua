@@ -5,7 +5,7 @@
 redis.register_function { function_name = 'ks_engage', flags = { 'allow-oom' }, callback = function(keys, args)
   local n = names(keys[1])
   local reason, actor, op = clean(args[1], 'no reason given'), clean(args[2], 'unattributed'), args[3]
-  local again = receipt(n, op)
+  local again = receipt(n, 'engage', op)
   if again then return again end
   local seen, before = pcall(observe, keys[1])
   if not seen then before = { kind = 'unreadable', text = '', pttl = -1 } end
@@ -22,5 +22,5 @@ redis.register_function { function_name = 'ks_engage', flags = { 'allow-oom' }, 
     settle_incarnation(n, now, observe(n.state))
     return recorded(n, n.scope).epoch
   end)
-  return done(n, op, kept and epoch or 0, shown(before), after, now)
+  return done(n, 'engage', op, kept and epoch or 0, shown(before), after, now)
 end }

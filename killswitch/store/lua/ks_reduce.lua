@@ -5,7 +5,7 @@
 redis.register_function('ks_reduce', function(keys, args)
   local n = names(keys[1])
   local reason, actor, op = clean(args[1], 'no reason given'), clean(args[2], 'unattributed'), args[4]
-  local again = receipt(n, op)
+  local again = receipt(n, 'reduce', op)
   if again then return again end
   local now = server_ms()
   local state = observe(n.state)
@@ -16,9 +16,10 @@ redis.register_function('ks_reduce', function(keys, args)
   if not tightens and to_epoch(args[3]) ~= current then
     return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now, and reducing would loosen: name the epoch you looked at')
   end
+  if not tightens and next_epoch(n, n.scope) >= MAX_EPOCH then return redis.error_reply(EXHAUSTED) end
   local after = { kind = 'value', text = 'REDUCING', pttl = -1 }
   local epoch = record(n, n.scope, now, { from = shown(before), to = 'REDUCING', token = token(after),
     reason = reason, actor = actor, via = clean(args[5], 'redis-cli'), op = clean(op, '') })
   redis.call('SET', keys[1], 'REDUCING')
-  return done(n, op, epoch, shown(before), after, now)
+  return done(n, 'reduce', op, epoch, shown(before), after, now)
 end)

@@ -6,7 +6,7 @@
 redis.register_function('ks_reset', function(keys, args)
   local n = names(keys[1])
   local reason, actor, op = clean(args[2], 'no reason given'), clean(args[3], 'unattributed'), args[5]
-  local again = receipt(n, op)
+  local again = receipt(n, 'reset', op)
   if again then return again end
   local ttl = tonumber(args[4] or '') or 0
   if ttl > 0 and n.scope ~= 'switch' then
@@ -22,8 +22,8 @@ redis.register_function('ks_reset', function(keys, args)
   if to_epoch(args[1]) ~= current then
     return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now, the switch was changed since you looked')
   end
-  if counter(n) >= MAX_EPOCH then
-    return redis.error_reply('ERR the epoch counter is exhausted, which only tampering can do; remove the ledger')
+  if next_epoch(n, n.scope) >= MAX_EPOCH then
+    return redis.error_reply(EXHAUSTED)
   end
   local after = { kind = 'value', text = 'SAFE', pttl = ttl > 0 and ttl or -1, ends = ttl > 0 and now + ttl or nil }
   local epoch = record(n, n.scope, now, { from = shown(before), to = shown(after), token = token(after), reason = reason,
@@ -33,5 +33,5 @@ redis.register_function('ks_reset', function(keys, args)
   else
     redis.call('SET', keys[1], 'SAFE')
   end
-  return done(n, op, epoch, shown(before), after, now)
+  return done(n, 'reset', op, epoch, shown(before), after, now)
 end)
