@@ -1,0 +1,87 @@
+"""What is written down is what is there: reference, README example, links, keys."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from killswitch import Controller, Settings
+from killswitch.store.keys import Keys
+from tests.support import reference_tables
+from tests.support.server import RealServer
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        *ROOT.glob("docs/*.md"),
+        ROOT / "ops/redis-cli.md",
+    ]
+)
+
+
+def test_reference_is_what_the_code_says() -> None:
+    """Commands, exit codes, settings, functions and reason codes in the reference are those of the code."""
+    page = reference_tables.PAGE.read_text(encoding="utf-8")
+    assert reference_tables.rendered(page) == page, "run: python -m tests.support.reference_tables"
+
+
+def test_reference_check_fails_when_a_code_is_missing() -> None:
+    """A reference page without one of the codes is not taken for current."""
+    page = reference_tables.PAGE.read_text(encoding="utf-8")
+    without = re.sub(r"\| `lease_expired`.*\n", "", page)
+    assert without != page
+    assert reference_tables.rendered(without) != without
+
+
+def test_reference_names_every_key() -> None:
+    """Every key the switch keeps in Redis is in the reference."""
+    page = reference_tables.PAGE.read_text(encoding="utf-8")
+    keys = Keys("killswitch")
+    for key in (keys.state, keys.ledger, keys.audit, keys.workers, keys.acks, keys.worker("<id>")):
+        assert f"`{key}`" in page
+    lua = "\n".join(path.read_text() for path in (ROOT / "killswitch/store/lua").glob("*.lua"))
+    for suffix in re.findall(r"base \.\. '(:\w+:?)'", lua):
+        assert f"`killswitch{suffix}" in page, f"the functions use {suffix}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """Every relative link in a page points to a file that is there."""
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_readme_example_trades_and_stops(make_server: object, tmp_path: Path) -> None:
+    """The example in the README runs as it stands: it trades while permitted and is blocked after a bare SET."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    program = tmp_path / "example.py"
+    program.write_text(blocks[0])
+    assert len(blocks[0].splitlines()) <= 25
+    server: RealServer = make_server()  # type: ignore[operator]
+    control = Controller(Settings(redis_url=server.url, _env_file=None))
+    control.init()
+    control.reset(epoch=control.status().switch.epoch, reason="example")
+    log = tmp_path / "log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-u", str(program)],
+            stdout=out,
+            stderr=out,
+            env={"KILLSWITCH_REDIS_URL": server.url, "PYTHONPATH": str(ROOT), "PATH": ""},
+        )
+    try:
+        eventually(lambda: "sent" in log.read_text(), timeout_s=20, why="the example sends orders")
+        server.client().set("killswitch:state", "ENGAGED")
+        eventually(lambda: "blocked (engaged)" in log.read_text(), timeout_s=20, why="the example is blocked")
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in log.read_text()
