@@ -39,28 +39,24 @@ class Blocked(KillSwitchError):
         return f"{self.code}: {self.reason} (mode {self.mode}, epoch {self.epoch})"
 
 
-class StoreUnavailable(KillSwitchError):
+class _StoreTrouble(KillSwitchError):
+    """`code` classifies it, `reason` tells it to people."""
+
+    def __init__(self, code: Code, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class StoreUnavailable(_StoreTrouble):
     """Redis cannot be reached, did not answer in time, or the connection broke. Whether a write was done is unknown."""
 
-    def __init__(self, code: Code, reason: str) -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
 
-    def __str__(self) -> str:
-        return self.reason
-
-
-class StoreRefused(KillSwitchError):
-    """Redis answered, and refused. `code` classifies the refusal, `reason` is the server's own text."""
-
-    def __init__(self, code: Code, reason: str) -> None:
-        super().__init__(code, reason)
-        self.code = code
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return self.reason
+class StoreRefused(_StoreTrouble):
+    """Redis answered, and refused; `reason` is the server's own text."""
 
 
 class LibraryMissing(StoreRefused):

@@ -150,6 +150,9 @@ class Permit:
         """Raises Blocked; RuntimeError where this permit is held already, because each order needs one of its own."""
         if self._book.holds(self._key):
             raise RuntimeError("this permit is in use: ask gate.order() for a new one for each order")
+        if not self._gate._picture.signal_until_ns:
+            # Closed already, so not announced: a loop that keeps trying must not look like orders in flight for ever.
+            self._gate._refuse(self._reduces)
         try:
             self._book.announce(self._key, self.order_id)
             self._gate.check_order(self.epoch, self._reduces)

@@ -1,0 +1,33 @@
+"""The switch that integration tests operate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import RealServer
+from tests.support.switch import Switch
+
+
+@pytest.fixture
+def switch(real_server: RealServer, tmp_path: Path) -> Iterator[Switch]:
+    """A switch on a fresh server that says SAFE."""
+    made = Switch(real_server, tmp_path)
+    try:
+        made.permit()
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def durable_switch(durable_server: RealServer, tmp_path: Path) -> Iterator[Switch]:
+    """A switch on a server whose every write is on disk, that says SAFE."""
+    made = Switch(durable_server, tmp_path, durable_server.url)
+    try:
+        made.permit()
+        yield made
+    finally:
+        made.close()

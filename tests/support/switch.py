@@ -1,0 +1,69 @@
+"""A switch on a real server: its server, its operator, and the agents and worker processes that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from killswitch import Agent, Controller, Settings, clock
+from tests.support.agents import Worker, fast_settings
+from tests.support.server import RealServer
+
+STATE = "killswitch:state"
+
+
+class Switch:
+    """One switch under test. `url` None goes over the unix socket of `server`."""
+
+    def __init__(self, server: RealServer, folder: Path, url: str | None = None) -> None:
+        self.server = server
+        self.folder = folder
+        self.url = url or server.unix_url
+        self.control = Controller(self.settings())
+        self._ends: list[Agent | Worker] = []
+
+    def settings(self, **changes: Any) -> Settings:
+        return fast_settings(self.url, **changes)
+
+    def permit(self) -> int:
+        """Initialises where needed and permits trading; the epoch of the permission."""
+        self.control.init()
+        return self.control.reset(self.control.status().switch.epoch, "the test begins").epoch
+
+    def agent(
+        self, scopes: Sequence[str] = (), *, engine: str = "", worker_id: str | None = None, **changes: Any
+    ) -> Agent:
+        """A started agent in this process."""
+        return self._start(Agent(self.settings(**changes), scopes, engine=engine, worker_id=worker_id))
+
+    def agent_at(self, url: str, **changes: Any) -> Agent:
+        """A started agent in this process that looks for the switch at `url`."""
+        return self._start(Agent(fast_settings(url, **changes)))
+
+    def _start(self, agent: Agent) -> Agent:
+        self._ends.append(agent)
+        return agent.start()
+
+    def worker(self, url: str | None = None, **options: Any) -> Worker:
+        """A child process with an agent."""
+        worker = Worker(self.folder, url or self.url, **options)
+        self._ends.append(worker)
+        return worker
+
+    def raw(self, *words: str | bytes | int) -> int:
+        """One command on a bare line, as an operator's redis-cli; the time at which its answer was read."""
+        with self.server.line() as line:
+            line.call(*words)
+            return clock.now_ns()
+
+    def engage_raw(self) -> int:
+        """SET ENGAGED on a bare line; the time at which +OK was read."""
+        return self.server.raw_set(STATE, "ENGAGED by hand")
+
+    def close(self) -> None:
+        for end in self._ends:
+            if isinstance(end, Agent):
+                end.close(0.0)
+            else:
+                end.stop()
