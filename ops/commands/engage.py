@@ -1,0 +1,94 @@
+"""`killswitch engage`: the red button. Sent first; everything else is loaded, checked and told afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ops import options
+from ops.console import console
+from ops.exit_codes import Exit
+
+if TYPE_CHECKING:
+    from killswitch import Outcome, Scope
+    from killswitch.quick import Press
+
+DEFAULT_WAIT_S = 5.0
+
+
+@click.command("engage")
+@options.output
+@options.reason
+@options.scope
+@options.actor
+@click.option(
+    "--wait",
+    "-w",
+    "wait_s",
+    is_flag=False,
+    flag_value=DEFAULT_WAIT_S,
+    default=None,
+    type=options.SecondsType(0, 3600, min_open=True),
+    metavar="[SECONDS]",
+    help=f"Wait for the proof that every worker is quiet. Alone: {DEFAULT_WAIT_S:g} seconds.",
+)
+def command(reason: str, scope: Scope | None, actor: str | None, wait_s: float | None) -> Exit:
+    """Stop the fleet, or the part that --scope names. Unconditional; may be repeated.
+
+    With --wait the command ends with 0 only when every worker has reported closed gates and no order in flight (QUIET);
+    otherwise with 3 (UNCERTAIN), and names who did not, with its last words.
+
+    \b
+    killswitch engage --reason "fat finger" --wait
+    killswitch engage --reason "bad prices" --scope symbol:EURUSD --wait 10
+    """
+    from killswitch import StoreRefused, StoreUnavailable, quick
+    from ops import pressing
+
+    target = quick.read_target()
+    pressed: list[Press] = []
+
+    with pressing.Interruptible(waits=wait_s is not None) as ctrl_c:
+
+        def engaged(press: Press) -> None:
+            ctrl_c.engaged(press)
+            pressed.append(press)
+            pressing.tell_engaged(press)
+
+        try:
+            press = quick.engage(target, reason, actor, scope, engaged)
+            pressing.tell_durability(press)
+            return _afterwards(press, wait_s, target)
+        except StoreUnavailable as error:
+            return pressing.tell_unreachable(error, target, scope, reason)
+        except StoreRefused as error:
+            return pressing.tell_refused(error, target, scope, reason)
+        except Exception as error:
+            if not pressed:
+                raise
+            return pressing.tell_broken(pressed[0], error, waited=wait_s is not None)
+
+
+def _afterwards(press: Press, wait_s: float | None, target: Any) -> Exit:
+    """What may take its time: the other settings, the proof, the JSON object."""
+    from ops import proving
+    from ops.loading import control_for
+
+    control, violations = control_for(target)
+    for text in target.warnings:
+        console.warn(text)
+    for text in violations:
+        console.warn(f"engaged, but the settings are not valid: {text}")
+    outcome = proving.as_outcome(press)
+    if wait_s is None:
+        return _finish(outcome, Exit.DONE)
+    outcome = proving.wait(control, outcome, press.engaged_ns, wait_s)
+    return _finish(outcome, Exit.DONE if outcome.verdict == "QUIET" else Exit.UNCERTAIN)
+
+
+def _finish(outcome: Outcome, code: Exit) -> Exit:
+    from ops.proving import outcome_object
+
+    console.result({**outcome_object(outcome), "exit_code": int(code)})
+    return code

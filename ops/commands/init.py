@@ -1,0 +1,38 @@
+"""`killswitch init`: makes Redis ready for the switch."""
+
+from __future__ import annotations
+
+import click
+
+from ops import options
+from ops.console import console, plain
+from ops.exit_codes import Exit
+from ops.render import clean
+from ops.screens import state_words
+
+
+@click.command("init")
+@options.actor
+@options.output
+def command(actor: str | None) -> Exit:
+    """Load the function library into Redis. May be repeated at any time.
+
+    Where there is no state yet it writes `ENGAGED initialised`: nothing trades until somebody permits it. A state that
+    is there stays as it is.
+
+    \b
+    killswitch init
+    killswitch reset --reason "go live"
+    """
+    from killswitch import Controller, Settings
+
+    report = Controller(Settings(), via="command").init(actor)
+    paint = console.paint
+    console.say(f"the function library, version {report.library_version}, is loaded into {clean(report.server)}")
+    if report.created:
+        console.say(f"there was no state: it is {paint('ENGAGED initialised', 'stop')} now, epoch {report.epoch}")
+        console.say('permit trading with: killswitch reset --reason "..."')
+    else:
+        console.say(f"the state was left as it is: {state_words(report.state)}, epoch {report.epoch}")
+    console.result({**plain(report), "exit_code": int(Exit.DONE)})
+    return Exit.DONE

@@ -1,0 +1,132 @@
+"""Where words go: one JSON object or text for people, colours or none, and a reader who went away is no error."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, NoReturn, TextIO
+
+from ops.render import Paint, wrap
+
+__all__ = ["Console", "console", "plain"]
+
+
+def plain(value: Any) -> Any:
+    """`value` made of what JSON has: dataclasses become objects, in the order of their fields."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, float):
+        return round(value, 3) if math.isfinite(value) else None
+    return int(value) if isinstance(value, int) else str(value)
+
+
+def _colourful(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class Console:
+    """Text mode: results on stdout, trouble on stderr. JSON mode: one object on stdout, all text on stderr."""
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """As it is when a command starts."""
+        self.json = False
+        self.told = False
+        self.gone = False
+        self.warnings: list[str] = []
+
+    @property
+    def people(self) -> TextIO:
+        """The stream that people read results on."""
+        return sys.stderr if self.json else sys.stdout
+
+    @property
+    def paint(self) -> Paint:
+        """Colours as the people's stream has them."""
+        return Paint(_colourful(self.people))
+
+    @property
+    def error_paint(self) -> Paint:
+        """Colours as stderr has them."""
+        return Paint(_colourful(sys.stderr))
+
+    @property
+    def live(self) -> bool:
+        """Whether lines may be rewritten."""
+        return self.people.isatty() and os.environ.get("TERM") != "dumb"
+
+    def say(self, *lines: str) -> None:
+        """Lines of a result."""
+        self._write(self.people, "".join(f"{line}\n" for line in lines))
+
+    def status_line(self, text: str) -> None:
+        """Text that the next line replaces; only where lines may be rewritten."""
+        if self.live:
+            self._write(self.people, f"\r\x1b[2K{text}")
+
+    def warn(self, text: str) -> None:
+        """Something a person should know; also in the JSON object, under `warnings`."""
+        self.warnings.append(text)
+        self.trouble("warning", text, "warn")
+
+    def trouble(self, label: str, text: str, style: str = "stop") -> None:
+        """A labelled paragraph on stderr; only its label is coloured."""
+        lines = wrap(f"{label}: {text}")
+        painted = self.error_paint(label, style)
+        self.tell(*[painted + lines[0][len(label) :], *(f"  {line}" for line in wrap(" ".join(lines[1:]), 98))])
+
+    def tell(self, *lines: str) -> None:
+        """Lines on stderr."""
+        self._write(sys.stderr, "".join(f"{line}\n" for line in lines))
+
+    def result(self, value: Any) -> None:
+        """The one JSON object, in JSON mode; a second one is not printed."""
+        if self.json and not self.told:
+            self.told = True
+            found = {**plain(value), "warnings": list(self.warnings)}
+            self._write(sys.stdout, json.dumps(found, allow_nan=False) + "\n")
+
+    def last_words(self, text: str, value: Any, code: int) -> NoReturn:
+        """Ends the process from a signal handler: straight to the descriptors, because a stream may be half-written."""
+        clear = b"\r\x1b[2K" if self.live else b""
+        self._straight(2, clear + text.encode() + b"\n")
+        if self.json and not self.told:
+            self._straight(1, json.dumps({**plain(value), "warnings": list(self.warnings)}).encode() + b"\n")
+        os._exit(code)
+
+    @staticmethod
+    def _straight(descriptor: int, data: bytes) -> None:
+        try:
+            os.write(descriptor, data)
+        except OSError:  # nobody reads it
+            pass
+
+    def write(self, text: str) -> None:
+        """Text as it is on the people's stream."""
+        self._write(self.people, text)
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+            stream.flush()
+        except BrokenPipeError:
+            # The reader went away, as `head` does. The command goes on and its exit code stays true.
+            self.gone = True
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+
+
+console = Console()

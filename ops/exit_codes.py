@@ -1,0 +1,31 @@
+"""What the shell is told. Scripts rely on these numbers; docs/reference.md lists them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["Exit"]
+
+
+class Exit(IntEnum):
+    """One number for each way a command can end."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Exit:
+        """A code is its own number; its meaning goes with it."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    DONE = 0, "Done; with --wait: proved QUIET."
+    REFUSED = (
+        1,
+        "Refused: by Redis, by an epoch that is not current, or by the person who was asked. Nothing was changed.",
+    )
+    USAGE = 2, "Wrong usage: an option, a value or a setting is not valid. Nothing was sent."
+    UNCERTAIN = 3, "Engaged, but not proved quiet: somebody did not answer, or the wait was interrupted."
+    UNREACHABLE = 69, "Redis could not be reached or did not answer."
+    INTERNAL = 70, "An unexpected error; `killswitch --traceback ...` shows where."
+    INTERRUPTED = 130, "Interrupted before there was a result."

@@ -1,0 +1,77 @@
+"""Every error as one clear paragraph, an exit code and a JSON object. No traceback reaches an operator."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import click
+
+from ops.console import console
+from ops.exit_codes import Exit
+from ops.render import clean
+
+__all__ = ["fail", "report"]
+
+
+def fail(exit_code: Exit, kind: str, message: str, *hints: str, **data: Any) -> Exit:
+    """Says what went wrong, on stderr and, in JSON mode, as the object `error`; returns the code to end with."""
+    console.trouble("error", clean(message))
+    for hint in hints:
+        console.trouble("hint", clean(hint), "cyan")
+    error = {"kind": kind, "message": message, "hints": list(hints), **data}
+    console.result({"error": error, "exit_code": int(exit_code)})
+    return exit_code
+
+
+def _usage(error: click.UsageError) -> Exit:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        console.tell(*error.message.splitlines())
+        return Exit.USAGE
+    context = error.ctx
+    path = context.command_path if context else "killswitch"
+    message = error.format_message()
+    return fail(Exit.USAGE, "usage", message[:1].lower() + message[1:], f"`{path} --help` shows how it is used.")
+
+
+def _remedy(code: Any) -> str:
+    text = str(getattr(code, "remedy", ""))
+    return "" if text.startswith("None") else text
+
+
+def report(error: BaseException, *, full: bool = False) -> Exit:
+    """The exit code of `error`, after it was explained. `full` adds where it came from."""
+    if full:
+        console.tell(*(clean(line) for line in "".join(traceback.format_exception(error)).splitlines()))
+    if isinstance(error, click.UsageError):
+        return _usage(error)
+    if isinstance(error, click.Abort | KeyboardInterrupt):
+        console.tell("")
+        return fail(Exit.INTERRUPTED, "interrupted", "interrupted; `killswitch status` shows how things are.")
+    if isinstance(error, click.ClickException):
+        return fail(Exit.REFUSED, "refused", error.format_message())
+
+    from killswitch import EpochConflict, InvalidInput, SettingsError, StoreRefused, StoreUnavailable
+
+    if isinstance(error, InvalidInput):
+        return fail(Exit.USAGE, "usage", str(error))
+    if isinstance(error, SettingsError):
+        return fail(Exit.USAGE, "settings", "; ".join(error.violations), violations=list(error.violations))
+    if isinstance(error, EpochConflict):
+        data = {"current_epoch": error.current, "given_epoch": error.given}
+        return fail(Exit.REFUSED, "epoch_conflict", _conflict(error.current, error.given), **data)
+    if isinstance(error, StoreUnavailable):
+        hints = [_remedy(error.code)] if _remedy(error.code) else []
+        return fail(Exit.UNREACHABLE, "unreachable", error.reason, *hints, code=str(error.code))
+    if isinstance(error, StoreRefused):
+        hints = [_remedy(error.code)] if _remedy(error.code) not in ("", *error.reason.split(": ")) else []
+        return fail(Exit.REFUSED, "refused", error.reason, *hints, code=str(error.code))
+    what = f"unexpected {type(error).__name__}: {str(error) or 'without a text'}"
+    again = () if full else ("`killswitch --traceback ...` shows where it came from.",)
+    return fail(Exit.INTERNAL, "internal", what, *again)
+
+
+def _conflict(current: int, given: int | None) -> str:
+    if given is None:
+        return f"this loosens, so it needs the epoch that you looked at; it is {current} now"
+    return f"epoch {given} is not current, it is {current} now: somebody changed the switch since you looked"

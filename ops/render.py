@@ -1,0 +1,202 @@
+"""Text for people: safe to show, aligned, at most 100 columns, coloured where that helps.
+
+Everything that comes out of Redis was written by somebody else. It goes through `clean` before it meets a terminal:
+escape sequences, line breaks and characters that turn the writing direction are shown, never obeyed.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "COLUMNS",
+    "Cell",
+    "Column",
+    "Paint",
+    "ago",
+    "brief",
+    "clean",
+    "fit",
+    "fit_middle",
+    "span",
+    "table",
+    "width",
+    "wrap",
+]
+
+COLUMNS = 100
+_GAP = "  "
+
+_STYLES = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "cyan": "36",
+    "alarm": "1;37;41",
+    "stop": "1;31",
+    "go": "1;32",
+    "warn": "1;33",
+}
+
+
+class Paint:
+    """Colours, or none."""
+
+    def __init__(self, enabled: bool) -> None:
+        self.enabled = enabled
+
+    def __call__(self, text: str, style: str = "") -> str:
+        """`text` in a style; the text itself must be clean."""
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.enabled and style and text else text
+
+
+def clean(value: object) -> str:
+    """`value` as one line of printable text; what is not printable is shown as an escape."""
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def _char_width(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def width(text: str) -> int:
+    """Columns that clean text takes on a terminal."""
+    return len(text) if text.isascii() else sum(map(_char_width, text))
+
+
+def fit(text: str, columns: int) -> str:
+    """`text`, cut to `columns` with a mark where it was cut."""
+    if width(text) <= columns:
+        return text
+    kept, used = "", 0
+    for char in text:
+        used += _char_width(char)
+        if used > columns - 1:
+            break
+        kept += char
+    return kept.rstrip() + "…"
+
+
+def fit_middle(text: str, columns: int) -> str:
+    """`text`, cut in its middle: the ends of a name tell names apart."""
+    if width(text) <= columns or columns < 5 or not text.isascii():
+        return fit(text, columns)
+    head = (columns - 1) // 2
+    return f"{text[:head]}…{text[head + 1 - columns :]}"
+
+
+def wrap(text: str, columns: int = COLUMNS, indent: str = "") -> list[str]:
+    """`text` in lines of at most `columns`, each after `indent`; nothing is lost, long words are broken."""
+    room = columns - width(indent)
+    lines, line = [], ""
+    for word in text.split():
+        while width(word) > room:
+            head = fit(word, room)[:-1] or word[0]
+            if line:
+                lines.append(line)
+                line = ""
+            lines.append(head)
+            word = word[len(head) :]
+        joined = f"{line} {word}" if line else word
+        if width(joined) > room:
+            lines.append(line)
+            joined = word
+        line = joined
+    return [indent + one for one in [*lines, line] if one]
+
+
+def span(ms: float) -> str:
+    """A duration in the two units that matter."""
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    seconds = ms / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
+    if hours < 1:
+        return f"{minutes} min {int(seconds % 60)} s"
+    if days < 1:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"
+
+
+def brief(seconds: int) -> str:
+    """A duration as `--for` takes it: 8h, 1h30m, 45s."""
+    parts = ((seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s"))
+    return "".join(f"{count}{unit}" for count, unit in parts if count) or "0s"
+
+
+def ago(ms: float) -> str:
+    """How long ago, or just now."""
+    return "just now" if ms < 1000 else f"{span(ms)} ago"
+
+
+Cell = str | tuple[str, str]
+"""Clean text, or clean text with a style."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column. One with `least` above 0 may be cut down to that many columns; `right` aligns numbers; `middle` cuts
+    in the middle; `wrap`, for the last column, goes on in the next line instead of being cut."""
+
+    title: str
+    least: int = 0
+    right: bool = False
+    middle: bool = False
+    wrap: bool = False
+
+
+def _text(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else cell[0]
+
+
+def _pad(text: str, columns: int, right: bool) -> str:
+    gap = " " * max(columns - width(text), 0)
+    return gap + text if right else text + gap
+
+
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], limit: int) -> list[int]:
+    """Natural widths; where they exceed the limit the widest column that may shrink gives way first."""
+    widths = [max([width(c.title), *(width(_text(row[i])) for row in rows)]) for i, c in enumerate(columns)]
+    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - limit
+    while excess > 0:
+        able = [i for i, c in enumerate(columns) if c.least and widths[i] > max(c.least, 1)]
+        if not able:
+            break
+        widths[max(able, key=widths.__getitem__)] -= 1
+        excess -= 1
+    return widths
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], paint: Paint, limit: int = COLUMNS) -> list[str]:
+    """Lines of a table; a column in which no row says anything is left out."""
+    body = [tuple(row) for row in rows]
+    used = [i for i in range(len(columns)) if any(_text(row[i]) for row in body)]
+    columns = [columns[i] for i in used]
+    body = [tuple(row[i] for i in used) for row in body]
+    widths = _widths(columns, body, limit)
+    head = _GAP.join(_pad(fit(c.title, w), w, c.right) for c, w in zip(columns, widths, strict=True))
+    lines = [paint(head.rstrip(), "dim")]
+    for row in body:
+        cells, rest = [], []
+        for cell, column, wide in zip(row, columns, widths, strict=True):
+            text = _text(cell)
+            if column.wrap and width(text) > wide:
+                text, *rest = wrap(text, wide)
+            shown = fit_middle(text, wide) if column.middle else fit(text, wide)
+            padded = _pad(shown, wide, column.right)
+            cells.append(padded if isinstance(cell, str) else paint(padded, cell[1]))
+        lines.append(_GAP.join(cells).rstrip())
+        before = " " * (sum(widths[:-1]) + len(_GAP) * (len(widths) - 1))
+        lines += [before + more for more in rest]
+    return lines

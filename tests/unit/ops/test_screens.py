@@ -1,0 +1,120 @@
+"""The status screen and the lines of watch: what is in force is told, never what was hoped for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from killswitch import Code, FleetStatus, Mode
+from ops.changes import between, opening
+from ops.commands.watch import screen
+from ops.render import Paint
+from ops.screens import counts, headline, state_words, status_lines, worker_lines
+from tests.unit.ops.pictures import engaged, member, state, status
+
+PLAIN = Paint(False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "SAFE: trading permitted"),
+        ({"switch": state(text="REDUCING", mode=Mode.REDUCING)}, "REDUCING: only orders that reduce a position pass"),
+        ({"switch": engaged()}, "ENGAGED: fat finger"),
+        ({"switch": engaged(text="ENGAGED")}, "ENGAGED: no reason given"),
+        ({"switch": engaged(text="x", reason="the switch holds 'x'")}, "ENGAGED: the switch holds 'x'"),
+        ({"trouble": (Code.REDIS_OOM, "OOM")}, "SAFE is written, but no gate can be open"),
+        ({"confirmed": False}, "SAFE is written, but void"),
+        ({"switch": state(recorded=False)}, "SAFE was written by hand"),
+    ],
+)
+def test_headline_tells_what_is_in_force(changes: dict[str, Any], told: str) -> None:
+    """SAFE is called permitted only where a worker could open by it."""
+    assert headline(status(**changes))[0].startswith(told)
+
+
+def test_a_limited_permission_is_told_with_its_end() -> None:
+    """How long, and when by the server's clock."""
+    lines = status_lines(status(switch=state(ttl_ms=3_600_000)), "1.0", PLAIN)
+    assert "  the permission ends in 1 h 0 min (1970-01-01 01:17:40.000Z)" in lines
+    assert state_words("SAFE (for 28800 s)") == "SAFE: trading permitted for 8h"
+
+
+def test_a_worker_row_shows_what_differs() -> None:
+    """A closed gate, another version, a lower rung, an order in flight and a silent worker are all to be seen."""
+    odd = member("w2", mode="ENGAGED", code="lease_expired", closed=True, in_flight=2, rung="polling", version="0.9")
+    silent = member("w3", beat_age_ms=60_000)
+    gone = member("w4", known=False)
+    lines = worker_lines([member(), odd, silent, gone], "1.0", Paint(True))
+    assert "\x1b" not in lines[1].replace("\x1b[1;32mSAFE", "").replace("\x1b[0m", "")
+    for part in ("lease_expired", "closed", "polling", "0.9", "2"):
+        assert part in lines[2]
+    assert "silent" in lines[3]
+    assert "unknown" in lines[4]
+    assert counts([member(), odd, silent]) == "3 workers: 1 closed, 2 open, 2 orders in flight, 1 silent"
+    assert counts([]) == "no worker is registered"
+
+
+def test_the_screen_fits_100_columns_with_the_longest_words() -> None:
+    """Long names are cut in the table; nothing runs over."""
+    long = member("host-with-a-very-long-name.example.com-123456-abcdef", engine="e" * 64, code="c" * 30, epoch=2**53)
+    picture = status(
+        members=(long,), switch=engaged("r" * 200, actor="a" * 200), scopes=(state(scope="symbol:" + "S" * 64),)
+    )
+    assert max(map(len, status_lines(picture, "1.0", PLAIN))) <= 100
+
+
+def test_a_small_terminal_shows_that_lines_are_missing() -> None:
+    """The first lines and the last one stay; how many are hidden is said."""
+    lines = screen(status(members=tuple(member(f"w{n}") for n in range(50))), "", 0, PLAIN, 80, 12)
+    assert len(lines) == 12
+    assert lines[0].startswith("SAFE")
+    assert "more lines" in lines[-2]
+    assert max(map(len, lines)) < 80
+
+
+def test_an_outage_is_marked_above_the_last_picture() -> None:
+    """What is old is never shown as if it were new."""
+    lines = screen(status(), "no answer", 1_000_000, PLAIN, 100, 40)
+    assert lines[0].startswith("Redis has not answered since 1970-01-01")
+    assert lines[1] == "what follows is the last that was seen"
+
+
+CHANGES: list[tuple[FleetStatus, FleetStatus, list[str]]] = [
+    (status(), status(at_ms=2_000_000), []),
+    (status(), status(switch=engaged()), ["switch: ENGAGED: fat finger (epoch 8, by alice)"]),
+    (status(), status(switch=state(epoch=9)), ["switch: SAFE: trading permitted (epoch 9, by alice)"]),
+    (status(members=()), status(), ["joined: worker w1 (eurusd): open, open, epoch 7"]),
+    (status(), status(members=()), ["worker w1 (eurusd): left"]),
+    (
+        status(),
+        status(members=(member(closed=True, code="engaged", epoch=8, quiet_epoch=8),)),
+        ["quiet: worker w1 (eurusd): closed, engaged, epoch 8"],
+    ),
+    (status(), status(members=(member(in_flight=2),)), ["worker w1 (eurusd): open, open, epoch 7, 2 in flight"]),
+    (status(), status(members=(member(beat_age_ms=9000),)), ["worker w1 (eurusd): silent for 9.0 s"]),
+    (status(members=(member(beat_age_ms=9000),)), status(), ["worker w1 (eurusd): beats again"]),
+    (status(), status(members=(member(rung="polling"),)), ["worker w1 (eurusd): rung bcast -> polling"]),
+    (status(), status(members=(member(known=False, beat_age_ms=1),)), ["worker w1: its last words are gone"]),
+    (
+        status(scopes=(state(scope="a:b", text="(absent)"),)),
+        status(scopes=(engaged("x", scope="a:b"),)),
+        ["scope a:b: ENGAGED: x (epoch 8)"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "lines"), CHANGES)
+def test_each_change_is_one_line(old: FleetStatus, new: FleetStatus, lines: list[str]) -> None:
+    """What changed between two looks is told once; what only grew older is not."""
+    told = [line for line in between(old, new) if "silent" not in line or "silent for" in line]
+    assert told == lines or told[: len(lines)] == lines
+
+
+def test_opening_tells_how_things_are() -> None:
+    """The first lines of a log say everything that later lines change."""
+    lines = opening(status(scopes=(state(scope="a:b", text="(absent)"), engaged("x", scope="c:d"))))
+    assert lines[0].startswith("switch: SAFE")
+    assert lines[1] == "scope c:d: ENGAGED: x (epoch 8)"
+    assert lines[2].startswith("1 worker: 0 closed, 1 open")
