@@ -47,7 +47,7 @@ def teach_info() -> None:
     `incarnation_unknown`: rightly so, but nothing else could be tested then.
     """
     if "info" not in SUPPORTED_COMMANDS:
-        BaseFakeSocket.info = command(name="info", fixed=(), repeat=(bytes,))(_info)
+        BaseFakeSocket.info = command(name="info", fixed=(), repeat=(bytes,))(_info)  # type: ignore[attr-defined]
         SUPPORTED_COMMANDS["info"].func_name = "info"
 
 

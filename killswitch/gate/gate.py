@@ -48,7 +48,7 @@ class Gate:
             Blocked: trading is not permitted, or that is not certain.
         """
         try:
-            if not self._ready():
+            if not self._ready(0, 1):
                 picture = self._picture
                 if now_ns() < picture.signal_until_ns:
                     return picture.epoch
@@ -73,7 +73,7 @@ class Gate:
     def check_order(self, epoch: int, reduces: bool) -> None:
         """The check of gate 2, for a permit that has been announced. Raises Blocked."""
         try:
-            if not self._ready():
+            if not self._ready(0, 1):
                 picture = self._picture
                 if now_ns() < (picture.signal_until_ns if reduces else picture.order_until_ns):
                     if picture.epoch == epoch:
@@ -107,7 +107,7 @@ class Gate:
         """Mode, code and reason as a check would find them now."""
         picture = self._picture
         try:
-            waiting = self._ready()
+            waiting = self._ready(0, 1)
         except _NOT_ASKED:
             waiting = True
         if waiting:

@@ -8,7 +8,6 @@ fails closed: an error while asking counts as "ready", and "ready" blocks.
 from __future__ import annotations
 
 import contextlib
-import functools
 import select
 from collections.abc import Callable
 from typing import Protocol
@@ -17,9 +16,10 @@ __all__ = ["Readiness", "make_readiness"]
 
 
 class Readiness(Protocol):
-    """One set of at most one descriptor. `ready()`, fetched once, is truthy when it is readable."""
+    """One set of at most one descriptor. `ready(0, 1)` is truthy when it is readable; the arguments are those of epoll
+    (no waiting, room for one event: for the default thousand, memory would be taken on every call)."""
 
-    ready: Callable[[], object]
+    ready: Callable[[int, int], object]
 
     def watch(self, fd: int) -> None:
         """Starts watching `fd`."""
@@ -39,8 +39,7 @@ class _Epoll:
 
     def __init__(self) -> None:
         self._set = select.epoll()
-        # Timeout 0 and one event: room for the default thousand events would be allocated on every call.
-        self.ready: Callable[[], object] = functools.partial(self._set.poll, 0, 1)
+        self.ready: Callable[[int, int], object] = self._set.poll
 
     def watch(self, fd: int) -> None:
         self._set.register(fd, select.EPOLLIN | select.EPOLLRDHUP)
@@ -58,9 +57,9 @@ class _Poll:
 
     def __init__(self) -> None:
         self._fd = -1
-        self.ready: Callable[[], object] = self._ask
+        self.ready: Callable[[int, int], object] = self._ask
 
-    def _ask(self) -> object:
+    def _ask(self, timeout: int, limit: int) -> object:
         fd = self._fd
         if fd < 0:
             return False
@@ -82,7 +81,7 @@ class _Poll:
 class _Select(_Poll):
     """Where there is no poll, as on Windows."""
 
-    def _ask(self) -> object:
+    def _ask(self, timeout: int, limit: int) -> object:
         fd = self._fd
         return fd >= 0 and bool(select.select([fd], [], [], 0)[0])
 

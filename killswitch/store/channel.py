@@ -6,8 +6,8 @@ is asked only after arming, so a change is either seen by the answer or announce
 error is the end of the channel, and the end closes the gate.
 
 The ladder of rungs, best first. bcast: Redis writes the announcement before it answers the operator's SET.
-tracking: the same for servers without BCAST, one announcement per reading. keyspace: announced after the SET was
-answered. polling: not announced; each renewal reads the value.
+tracking: for servers without BCAST, one announcement per reading, about when the SET is answered (in some cases just
+after). keyspace: announced after the SET was answered. polling: not announced; each renewal reads the value.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ def open_channel(endpoint: Endpoint, keys: Sequence[str], wanted: str, timeout_s
         try:
             _arm(rung, wire, endpoint.db, keys)
         except StoreUnavailable:
+            wire.close()
             raise  # trouble on the way says nothing about what the server can do
         except StoreRefused as error:
             wire.close()

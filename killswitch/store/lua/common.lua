@@ -41,6 +41,10 @@ local function failed(reply)
   return type(reply) == 'table' and reply.err ~= nil
 end
 
+local function says(reply, word)
+  return string.find(tostring(reply.err), word, 1, true) ~= nil
+end
+
 local function server_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
@@ -67,7 +71,7 @@ end
 local function observe(key)
   local raw = redis.pcall('GET', key)
   if failed(raw) then
-    if not string.find(raw.err, 'WRONGTYPE', 1, true) then error(raw) end
+    if not says(raw, 'WRONGTYPE') then error(raw) end
     local kind = redis.call('TYPE', key)
     return { kind = 'wrong-type', text = type(kind) == 'table' and kind.ok or kind, pttl = -1 }
   end
@@ -128,9 +132,7 @@ end
 local function mend(now, command, key, ...)
   local reply = redis.pcall(command, key, ...)
   if not failed(reply) then return reply end
-  if not string.find(reply.err, 'WRONGTYPE', 1, true) and not string.find(reply.err, 'exhausted', 1, true) then
-    error(reply)
-  end
+  if not says(reply, 'WRONGTYPE') and not says(reply, 'exhausted') then error(reply) end
   set_aside(key, now)
   return redis.call(command, key, ...)
 end
@@ -138,7 +140,7 @@ end
 local function ledger_fields(n, fields)
   local values = redis.pcall('HMGET', n.ledger, unpack(fields))
   if failed(values) then
-    if not string.find(values.err, 'WRONGTYPE', 1, true) then error(values) end
+    if not says(values, 'WRONGTYPE') then error(values) end
     return {}
   end
   return values
@@ -242,7 +244,7 @@ local function receipt(n, verb, op)
   local kept = redis.pcall('GET', receipt_key(n, verb, op))
   if failed(kept) or not kept then return nil end
   local ok, reply = pcall(cjson.decode, kept)
-  if not ok or type(reply) ~= 'table' or #reply ~= 12 then return nil end
+  if not ok or type(reply) ~= 'table' then return nil end
   for i, name in ipairs(DONE_FIELDS) do
     local value = reply[2 * i]
     if reply[2 * i - 1] ~= name or (type(value) ~= 'string' and type(value) ~= 'number') then return nil end
@@ -277,8 +279,8 @@ local function prune(n, now, retain)
 end
 
 -- The answer to a worker, see core/answer.py: version, nonce, run id, confirmed, counter, then one row per key.
-local function answer(n, nonce, run, confirmed, rows)
-  return { VERSION, nonce, run, confirmed and 1 or 0, show(counter(n)), rows }
+local function answer(nonce, run, confirmed, epochs, rows)
+  return { VERSION, nonce, run, confirmed and 1 or 0, show(epochs), rows }
 end
 
 local function row(seen, was)

@@ -38,5 +38,5 @@ redis.register_function('ks_beat', function(keys, args)
   mend(now, 'HSET', hash, unpack(fields))
   redis.call('PEXPIRE', hash, args[6])
   if quiet and before ~= show(epoch) then redis.pcall('PUBLISH', n.acks, id .. ' ' .. show(epoch)) end
-  return answer(n, args[1], run_id(), confirmed, rows)
+  return answer(args[1], run_id(), confirmed, counter(n), rows)
 end)
