@@ -1,0 +1,78 @@
+"""Rounds of SAFE and ENGAGED on one watched worker, shared by `observe` and `late`.
+
+Each round: SET SAFE, wait until the worker's gate is open, wait for a random time, SET ENGAGED over a raw connection as
+redis-cli would, read +OK, let a settling time pass, then look at what the worker noted.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from killswitch.clock import sleep
+from ops.bench import bare, probe
+from ops.bench.scene import Stage
+
+__all__ = ["Round", "play", "start"]
+
+_SETTLE_S = 0.004
+_RANDOM_S = 0.004
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Nanoseconds from just before the SET was sent; `late` passes of this round (busy workers only).
+
+    `closed_ns`: the start of the first check that was refused (busy), or the agent's callback (idle). `shown_ns`: the
+    agent's callback. `bare_ns`: the bare reader, where one runs. `ok_ns`: the operator's +OK.
+    """
+
+    closed_ns: int
+    shown_ns: int
+    bare_ns: int
+    ok_ns: int
+    late: int
+
+
+def start(stage: Stage, kind: str, *, with_bare: bool) -> None:
+    """Starts the watched worker (`idle` or `busy`) and, if asked, the bare reader beside it."""
+    slots = stage.board.slots
+    stage.children.start("probe", str(stage.board.path), kind)
+    if with_bare:
+        stage.children.start("bare", str(stage.board.path))
+        stage.children.wait_for(lambda: slots[probe.BARE_NS] == bare.READY, "the bare reader's start")
+
+
+def play(stage: Stage, count: int, *, busy: bool, with_bare: bool) -> Iterator[Round]:
+    """Plays `count` rounds."""
+    slots, wait_for, key = stage.board.slots, stage.children.wait_for, stage.state_key
+    chance = random.Random(count)
+    for number in range(1, count + 1):
+        slots[probe.ROUND] = number
+        safe_ns, _ = stage.line.set(key, "SAFE")
+        wait_for(lambda number=number: slots[probe.OPEN] == number, "the opening of the gate")  # type: ignore[misc]
+        if with_bare:
+            wait_for(lambda since=safe_ns: slots[probe.BARE_NS] > since, "the bare reader's news")  # type: ignore[misc]
+        sleep(0.0005 + chance.random() * _RANDOM_S)
+        late = slots[probe.LATE]
+        slots[probe.SENT] = number
+        sent_ns, ok_ns = stage.line.set(key, "ENGAGED")
+        slots[probe.OK_NS] = ok_ns
+        for slot in (probe.SHOWN_NS, *((probe.BARE_NS,) if with_bare else ())):
+            wait_for(lambda slot=slot, since=sent_ns: slots[slot] > since, "the news of the SET")  # type: ignore[misc]
+        if busy:
+            wait_for(lambda number=number: slots[probe.CLOSED] == number, "a refused check")  # type: ignore[misc]
+        sleep(_SETTLE_S)
+        if busy:
+            slots[probe.ASK] = number
+            wait_for(lambda number=number: slots[probe.DONE] == number, "the worker's account")  # type: ignore[misc]
+        yield Round(
+            # A check that started before the SET was sent may be refused as well, when it was slow to ask.
+            max(0, slots[probe.CLOSED_NS if busy else probe.SHOWN_NS] - sent_ns),
+            slots[probe.SHOWN_NS] - sent_ns,
+            slots[probe.BARE_NS] - sent_ns if with_bare else 0,
+            ok_ns - sent_ns,
+            slots[probe.LATE] - late,
+        )
+    slots[probe.STOP] = 1
