@@ -1,0 +1,285 @@
+"""The fast path and the settings agree: same sources, same order, same switch, same person."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from killswitch import Controller, InvalidInput, Scope, Settings, SettingsError, StoreUnavailable, quick
+from killswitch import settings as full
+from tests.support.proxy import Proxy
+from tests.support.server import RealServer
+
+URLS = (
+    "redis://h",
+    "redis://u:p@h:7/3",
+    "unix:///s?db=1",
+    "rediss://h:1",
+    "redis+sentinel://a,b:2/m/4",
+    "http://x",
+    "",
+)
+
+
+@contextmanager
+def surroundings(
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    dotenv: str | None = None,
+    secrets: Mapping[str, str] | None = None,
+) -> Iterator[None]:
+    """Environment, `.env` and secret files, and nothing else; everything is put back afterwards."""
+    place = folder / "secrets"
+    place.mkdir(exist_ok=True)
+    for name, value in (secrets or {}).items():
+        (place / name).write_text(value, encoding="utf-8")
+    if dotenv is not None:
+        (folder / ".env").write_text(dotenv, encoding="utf-8")
+    before, here = dict(os.environ), Path.cwd()
+    os.environ.update({"KILLSWITCH_SECRETS_DIR": str(place), **(environment or {})})
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(here)
+        os.environ.clear()
+        os.environ.update(before)
+        for file in (folder / ".env", *place.iterdir()):
+            file.unlink(missing_ok=True)
+
+
+def by_settings() -> tuple[object, ...] | None:
+    """What Settings say; None where they are not valid."""
+    try:
+        found = Settings()
+    except SettingsError:
+        return None
+    return found.endpoint, found.endpoint.password, found.prefix, found.who, found.timeout_ms
+
+
+def by_quick() -> tuple[object, ...] | None:
+    """What the fast path says; None where it refuses."""
+    try:
+        found = quick.read_target()
+    except SettingsError:
+        return None
+    return found.endpoint, found.endpoint.password, found.prefix, found.actor, found.timeout_ms
+
+
+def test_the_defaults_are_those_of_the_settings() -> None:
+    """What is written in both places is the same."""
+    assert full.ENV_PREFIX.lower() == quick.ENV_PREFIX
+    assert (quick.SECRETS_DIR, quick.DEFAULT_URL, quick.DEFAULT_PREFIX) == (
+        full.SECRETS_DIR,
+        full.DEFAULT_URL,
+        full.DEFAULT_PREFIX,
+    )
+    fields = Settings.model_fields
+    assert fields["timeout_ms"].default == quick.DEFAULT_TIMEOUT_MS
+    assert Settings.model_config.get("env_file") == quick.DOTENV
+
+
+def test_without_any_source_both_give_the_defaults(tmp_path: Path) -> None:
+    """An empty environment leads both to the same place."""
+    with surroundings(tmp_path):
+        assert by_quick() == by_settings()
+        assert by_quick() is not None
+
+
+VALUES = {
+    "redis_url": st.sampled_from(URLS),
+    "redis_password": st.sampled_from(("", "p w", "ü#x", "s3cret")),
+    "prefix": st.sampled_from(("ks", "{ks}", "a:b", "a:state", "", "a b", "x" * 65)),
+    "actor": st.sampled_from(("", "alice", "ålice", "x" * 128)),
+    "timeout_ms": st.sampled_from(("50", "500", " 700 ", "60000")),
+}
+SOURCE = st.fixed_dictionaries({}, optional=VALUES)
+
+
+@given(environment=SOURCE, dotenv=st.none() | SOURCE, secrets=SOURCE, upper=st.booleans())
+def test_the_fast_path_reads_what_settings_read(
+    tmp_path_factory: pytest.TempPathFactory,
+    environment: dict[str, str],
+    dotenv: dict[str, str] | None,
+    secrets: dict[str, str],
+    upper: bool,
+) -> None:
+    """Whatever stands in the environment, `.env` and secret files: both find the same, or both refuse."""
+
+    def named(values: Mapping[str, str]) -> dict[str, str]:
+        return {(f"KILLSWITCH_{n.upper()}" if upper else f"killswitch_{n}"): v for n, v in values.items()}
+
+    lines = None if dotenv is None else "".join(f"export {n}='{v}'\n" for n, v in named(dotenv).items())
+    with surroundings(tmp_path_factory.mktemp("quick"), named(environment), lines, named(secrets)):
+        assert by_quick() == by_settings()
+
+
+@pytest.mark.parametrize(
+    "dotenv",
+    [
+        "KILLSWITCH_PREFIX=one\nKILLSWITCH_PREFIX=two\n",
+        "KILLSWITCH_PREFIX\nkillswitch_prefix=low\n",
+        "KILLSWITCH_PREFIX\n",
+        "KILLSWITCH_ACTOR=${HOME}-user # said\n",
+        'KILLSWITCH_ACTOR="al\\"ice"\n',
+        "\ufeffKILLSWITCH_PREFIX=marked\n",
+    ],
+)
+def test_odd_lines_of_a_dotenv_file_mean_the_same(tmp_path: Path, dotenv: str) -> None:
+    """Repeated, empty, expanded, quoted and marked lines."""
+    with surroundings(tmp_path, dotenv=dotenv):
+        assert by_quick() == by_settings()
+
+
+def test_a_secret_that_leads_out_of_its_folder_is_not_read(tmp_path: Path) -> None:
+    """As with the settings, a link to somewhere else is no secret file; one that stays inside is."""
+    with surroundings(tmp_path):
+        outside, inside = tmp_path / "outside", tmp_path / "secrets" / "inside"
+        outside.write_text("stolen")
+        inside.write_text("mine\n")
+        link = tmp_path / "secrets" / "killswitch_actor"
+        link.symlink_to(inside)
+        assert quick.read_target().actor == Settings().who == "mine"
+        link.unlink()
+        link.symlink_to(outside)
+        assert quick.read_target().actor != "stolen"
+        with pytest.warns(UserWarning, match="outside"):
+            assert Settings().who != "stolen"
+
+
+@pytest.mark.parametrize("variable", ["LEASE_MS", "RENEW_MS", "RUNG", "TIMEOUT_MS", "ON_FAILOVER", "NO_SUCH_SETTING"])
+def test_what_an_engagement_does_not_need_cannot_stop_it(tmp_path: Path, variable: str) -> None:
+    """Settings refuse it, and rightly; the fast path goes on."""
+    with surroundings(tmp_path, {f"KILLSWITCH_{variable}": "abc", "KILLSWITCH_PREFIX": "ks"}):
+        assert by_settings() is None
+        assert quick.read_target().prefix == "ks"
+
+
+@pytest.mark.parametrize("actor", ["x" * 129, "two\nlines", "\x1b[31m"])
+def test_a_bad_actor_is_replaced_with_a_warning(tmp_path: Path, actor: str) -> None:
+    """Who pressed must not decide whether it works."""
+    with surroundings(tmp_path, {"KILLSWITCH_ACTOR": actor}):
+        found = quick.read_target()
+    assert found.actor == full.default_actor()
+    assert "KILLSWITCH_ACTOR" in found.warnings[0]
+
+
+def test_an_unreadable_secret_is_a_warning(tmp_path: Path) -> None:
+    """Where it is not the address: the engagement is tried without it, and the warning says why it may be refused."""
+    with surroundings(tmp_path):
+        (tmp_path / "secrets" / "killswitch_redis_password").write_bytes(b"\xff\xfe")
+        found = quick.read_target()
+    assert found.endpoint.password == ""
+    assert "killswitch_redis_password cannot be read" in found.warnings[0]
+
+
+def test_a_host_without_user_names_gives_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in many containers; the same for both, and a name that cannot be shown is `unknown`."""
+
+    def nobody() -> str:
+        raise KeyError("no passwd entry")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    with surroundings(tmp_path):
+        assert quick.read_target().actor == Settings().who
+        assert quick.read_target().actor.startswith("uid")
+    monkeypatch.setattr("getpass.getuser", lambda: "\x1b[31m")
+    with surroundings(tmp_path):
+        assert quick.read_target().actor == "unknown"
+
+
+def test_an_unreadable_dotenv_refuses_only_where_the_address_is_in_doubt(tmp_path: Path) -> None:
+    """With address and prefix from the environment it is a warning; else another switch might be engaged."""
+    with surroundings(tmp_path):
+        (tmp_path / ".env").write_bytes(b"KILLSWITCH_PREFIX=\xff\xfe\n")
+        with pytest.raises(SettingsError, match=r"\.env cannot be read"):
+            quick.read_target()
+        os.environ.update(KILLSWITCH_REDIS_URL="redis://h", KILLSWITCH_PREFIX="ks")
+        found = quick.read_target()
+        assert found.prefix == "ks"
+        assert ".env cannot be read" in found.warnings[0]
+
+
+def test_all_violations_are_shown_at_once(tmp_path: Path) -> None:
+    """Address and prefix, both wrong; a password is never quoted."""
+    with (
+        surroundings(tmp_path, {"KILLSWITCH_REDIS_URL": "http://u:secret@x", "KILLSWITCH_PREFIX": "a b"}),
+        pytest.raises(SettingsError, match="KILLSWITCH_PREFIX") as caught,
+    ):
+        quick.read_target()
+    assert len(caught.value.violations) == 2
+    assert "secret" not in str(caught.value)
+
+
+def test_a_target_does_not_show_its_password() -> None:
+    """Neither in its repr nor in that of its parts."""
+    target = quick.read_target({"KILLSWITCH_REDIS_URL": "redis://u:secret@h", "KILLSWITCH_REDIS_PASSWORD": "other"})
+    assert "secret" not in repr(target)
+    assert "other" not in repr(target)
+
+
+def _target(url: str, **more: str) -> quick.Target:
+    return quick.read_target({"KILLSWITCH_REDIS_URL": url, "KILLSWITCH_ACTOR": "tester", **more})
+
+
+def test_it_engages_as_the_controller_does(real_server: RealServer) -> None:
+    """State, record and durability are the same as those of a controller's engagement."""
+    control = Controller(Settings(redis_url=real_server.url))
+    control.init()
+    seen: list[quick.Press] = []
+    press = quick.engage(
+        _target(real_server.url), " fat finger ", scope=Scope.parse("symbol:X"), on_engaged=seen.append
+    )
+    outcome = control.engage("fat finger", "tester", "symbol:X")
+    entries = control.audit(2)
+    assert (press.state, press.scope, press.reason) == (outcome.state, outcome.scope, outcome.reason)
+    assert press.epoch + 1 == outcome.epoch
+    assert [(e.scope, e.reason, e.actor) for e in entries] == [("symbol:X", "fat finger", "tester")] * 2
+    assert press.durability == outcome.durability
+    assert (len(seen), seen[0].durability, seen[0].epoch) == (1, None, press.epoch)
+
+
+def test_a_lost_answer_is_asked_for_again_and_changes_nothing_twice(real_server: RealServer) -> None:
+    """The repetition carries the same operation id: one epoch, one entry."""
+    control = Controller(Settings(redis_url=real_server.url))
+    control.init()
+    before = control.status().switch.epoch
+    with Proxy(real_server.port) as proxy:
+        proxy.lose_answers = 1
+        press = quick.engage(_target(proxy.url), "x")
+    assert press.repeated
+    assert press.epoch == before + 1 == control.status().switch.epoch
+
+
+def test_a_server_lost_after_its_answer_leaves_only_the_durability_unknown(
+    real_server: RealServer,
+) -> None:
+    """The engagement was confirmed; that more could not be asked does not make it fail."""
+
+    def die(_press: quick.Press) -> None:
+        real_server.kill9()
+
+    press = quick.engage(_target(real_server.url), "x", on_engaged=die)
+    assert (press.state, press.durability) == ("ENGAGED x", None)
+
+
+def test_both_attempts_keep_to_the_time_limit_and_leave_it_unknown(real_server: RealServer) -> None:
+    """A black hole ends in StoreUnavailable, and not as "cannot be reached", which would mean that nothing was sent."""
+    with Proxy(real_server.port) as proxy:
+        proxy.black_hole()
+        with pytest.raises(StoreUnavailable) as caught:
+            quick.engage(_target(proxy.url, KILLSWITCH_TIMEOUT_MS="200"), "x")
+    assert caught.value.code == "no_answer"
+
+
+@pytest.mark.parametrize(("reason", "actor"), [("", None), ("a\nb", None), ("x", ""), ("x", "a\tb")])
+def test_bad_words_are_refused_before_anything_is_sent(reason: str, actor: str | None) -> None:
+    """No connection is made: the address leads nowhere."""
+    with pytest.raises(InvalidInput, match=r"the (reason|actor)"):
+        quick.engage(_target("redis://127.0.0.1:1"), reason, actor)

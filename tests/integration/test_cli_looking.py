@@ -1,0 +1,89 @@
+"""The commands that look: status and the record, on a real server, also when somebody wrote nonsense there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.agents import FAST, open_epoch
+from tests.support.shell import Shell
+from tests.support.switch import STATE, Switch
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """A shell for `switch`, with the settings of its fleet."""
+    folder = tmp_path / "shell"
+    folder.mkdir()
+    made = Shell(switch.url, folder, monkeypatch, capsys)
+    for name, value in FAST.items():
+        monkeypatch.setenv(f"KILLSWITCH_{name.upper()}", str(value))
+    return made
+
+
+def test_status_shows_every_worker(switch: Switch, shell: Shell) -> None:
+    """Switch, scopes and each worker with engine, epoch, flight, lease, rung, version and beat; complete in JSON."""
+    agent = switch.agent(["symbol:EURUSD"], engine="eurusd", worker_id="w1", rung="polling")
+    epoch = open_epoch(agent)
+    eventually(
+        lambda: shell.run("status", "--output", "json").json["members"][0]["code"] == "open",
+        timeout_s=20,
+        why="a beat says so",
+    )
+    done = shell.run("status", "--output", "json")
+    member = done.json["members"][0]
+    assert done.json["switch"]["mode"] == "SAFE"
+    assert done.json["trouble"] is None
+    assert [scope["scope"] for scope in done.json["scopes"]] == ["symbol:EURUSD"]
+    assert (member["worker_id"], member["engine"], member["epoch"], member["rung"]) == (
+        "w1",
+        "eurusd",
+        epoch,
+        "polling",
+    )
+    text = shell.run("status").out
+    assert "SAFE: trading permitted" in text
+    assert "w1" in text
+    assert "polling" in text
+
+
+def test_status_tells_what_a_worker_would_be_refused_with(switch: Switch, shell: Shell) -> None:
+    """While Redis refuses renewals, SAFE is not shown as trading."""
+    switch.server.config_set("min-replicas-to-write", "1")
+    done = shell.run("status")
+    assert done.code == 0
+    assert "SAFE is written, but no gate can be open" in done.out
+    assert "[redis_noreplicas]" in done.out
+    assert shell.run("status", "--output", "json").json["trouble"]["code"] == "redis_noreplicas"
+
+
+def test_hostile_contents_reach_no_terminal(switch: Switch, shell: Shell) -> None:
+    """Escape sequences, line breaks and direction marks from Redis are shown as text, within 100 columns."""
+    evil = "\x1b[2J\x1b]0;owned\x07\r\nSAFE\u202e\u2066" + "x" * 300
+    agent = switch.agent([], engine=evil, worker_id=f"w{evil}")
+    open_epoch(agent)
+    switch.server.client().set(STATE, f"ENGAGED {evil}")
+    switch.server.client().set(f"{STATE}:a:b", evil)
+    for words in (("status",), ("audit", "list"), ("engage", "-r", "x", "--wait", "0.2")):
+        done = shell.run(*words)
+        assert not [char for char in done.out + done.err if not char.isprintable() and char != "\n"]
+        assert max(map(len, done.out.splitlines())) <= 100, done.out
+    json.loads(shell.run("status", "--output", "json").out)
+
+
+def test_audit_lists_the_newest_changes(switch: Switch, shell: Shell) -> None:
+    """Oldest first, as many as asked for; who changed by hand is marked."""
+    shell.run("engage", "-r", "one", "-a", "alice")
+    shell.run("engage", "-r", "two", "-a", "bob")
+    switch.engage_raw()
+    agent = switch.agent()
+    eventually(lambda: switch.control.audit(1)[0].via == "raw", timeout_s=20, why="a beat records it")
+    agent.close()
+    text = shell.run("audit", "list").out
+    assert text.index("alice") < text.index("bob") < text.index("unattributed")
+    entries = shell.run("audit", "list", "-n", "2", "--output", "json").json["entries"]
+    assert (entries[0]["actor"], entries[0]["reason"]) == ("bob", "two")
+    assert len(entries) == 2
