@@ -105,11 +105,11 @@ class Gate:
 
     def state_now(self, reduces: bool = True) -> tuple[Mode, Code, str]:
         """Mode, code and reason as a check would find them now."""
-        picture = self._picture
         try:
             waiting = self._ready(0, 1)
         except _NOT_ASKED:
             waiting = True
+        picture = self._picture  # after the socket, as in every check
         if waiting:
             return Mode.ENGAGED, Code.STATE_CHANGED, "Redis announced a change"
         now = now_ns()

@@ -128,6 +128,13 @@ def test_picture_is_loaded_after_the_socket_was_found_empty(bench: Bench, check:
     assert bench.log[:2] == ["poll", "clock"]
 
 
+def test_state_for_people_is_read_in_the_same_order(bench: Bench) -> None:
+    """What the view shows after +OK is no older than what a check would find."""
+    bench.open()
+    bench.readiness.script = [bench.shut]
+    assert bench.gate.state_now()[:2] == (Mode.ENGAGED, Code.ENGAGED)
+
+
 def test_clock_is_read_after_the_picture(bench: Bench) -> None:
     """A lease that ends while the socket is asked is over."""
     bench.open(until=2000)
