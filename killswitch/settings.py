@@ -18,6 +18,7 @@ from pydantic import Field, ModelWrapValidatorHandler, TypeAdapter, ValidationEr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from killswitch.core.endpoint import Endpoint, parse_url
+from killswitch.core.lease import LONGEST_LEASE_MS
 from killswitch.core.watch import Timing
 from killswitch.errors import SettingsError
 
@@ -62,7 +63,8 @@ class Settings(BaseSettings):
     ] = ""
     prefix: Annotated[str, Field(description="Begins every key. On Redis Cluster use `{killswitch}`.")] = DEFAULT_PREFIX
     lease_ms: Annotated[
-        int, Field(ge=50, le=60_000, description="How long a permission may be believed after it was asked for.")
+        int,
+        Field(ge=50, le=LONGEST_LEASE_MS, description="How long a permission may be believed after it was asked for."),
     ] = 1000
     renew_ms: Annotated[int, Field(ge=5, le=20_000, description="Time between two renewals of the lease.")] = 250
     patience_ms: Annotated[

@@ -63,7 +63,7 @@ class AgentHolder:
 
     def start(self) -> None:
         """Joins the fleet with the scopes of the settings."""
-        self._agent = self._started(self._scopes, None)
+        self._start(self._make(self._scopes, None))
 
     def open(self) -> bool:
         """Whether gate 1 is open now: what an engine would find if it started. Open under REDUCING, too."""
@@ -79,33 +79,43 @@ class AgentHolder:
     def serving(self, engine: str, scopes: tuple[str, ...]) -> Iterator[Agent]:
         """The agent for `engine`, in place of the idle one while the block runs."""
         both = tuple(dict.fromkeys((*self._scopes, *scopes)))
+        agent = self._make(both, engine)  # what cannot be made costs the job, not the idle agent
         self._leave(_IDLE_DRAIN_S)
-        self._agent = self._started(both, engine)
+        self._start(agent)
         try:
-            yield self._agent
+            yield agent
         finally:
             # A successor would overwrite the record of an order that is still on its way.
             if not self._leave(self._drain_s):
                 self.leaving = True
             if not self.leaving:
-                self._agent = self._started(self._scopes, None)
+                self._start(self._make(self._scopes, None))
 
     def close(self) -> bool:
         """Leaves the fleet; False when orders were still in flight, and then the registry keeps this member."""
         return self._leave(self._drain_s)
 
-    def _started(self, scopes: tuple[str, ...], engine: str | None) -> Agent:
-        agent = self._make(scopes, engine)
+    def _start(self, agent: Agent) -> None:
+        """Makes `agent` the one of this process. If its start is cut short the process ends."""
         for listener in self._listeners:
             agent.on_open(listener)
-        agent.start()
-        return agent
+        self._agent = agent
+        try:
+            agent.start()
+        except BaseException:
+            self.leaving = True
+            raise
 
     def _leave(self, drain_s: float) -> bool:
-        agent, self._agent = self._agent, None
+        agent = self._agent
         if agent is None:
             return True
-        left = agent.close(drain_s)
+        try:
+            left = agent.close(drain_s)
+        except BaseException:  # a job's time limit falls into the drain: whether the orders came back is not known
+            self.leaving = self.undrained = True
+            raise
+        self._agent = None
         if agent.in_flight:
             self.undrained = True
             self._log.error("agent_not_drained", in_flight=agent.in_flight, drain_s=drain_s)

@@ -22,6 +22,7 @@ import structlog
 from killswitch import Blocked, Code
 from killswitch.clock import NS_PER_MS, now_ns
 from workers.broker import BrokerError, GuardedBroker, NotOwner
+from workers.cancels import Cancels
 from workers.domain import Order, Signal, Tick
 from workers.feed import Feed
 from workers.histogram import Histogram
@@ -40,6 +41,7 @@ _log = structlog.get_logger("workers.engine")
 _PROGRESS_NS = 250 * NS_PER_MS
 _SETTLE_NS = 100 * NS_PER_MS
 _SETTLE_POLL_S = 0.002
+_NEW_EPOCH = "new_epoch"
 _UNSETTLED = frozenset({Code.STATE_CHANGED, Code.UNRECORDED})
 """Closed because something changed and it is being asked what. A renewed permission or a change in another part of the
 fleet ends it within a round trip, and must not cost every engine its working orders."""
@@ -71,6 +73,9 @@ class Engine:
         self._prefix = order_prefix or name
         self._recorder = recorder or Recorder()
         self._tally = Tally()
+        self._cancels = Cancels(
+            name, broker, self._tally, self._recorder, needed=self._still_to_cancel, done=self._annotate
+        )
         self._latency = {stage: Histogram() for stage in STAGES}
         self._tick_ns: list[int] = []  # times of the batch in hand, counted when it is done
         self._gate1_ns: list[int] = []
@@ -201,7 +206,7 @@ class Engine:
         """Gate 1 passes again, or under another epoch: what was sent under the last one must not fill any more."""
         if epoch != self._epoch:
             if self._epoch:
-                self._cancel_working("new_epoch")
+                self._cancel_working(_NEW_EPOCH)
             self._epoch = epoch
             self._broker.raise_fence(epoch)
             _log.info("engine_open", engine=self._name, epoch=epoch)
@@ -241,17 +246,11 @@ class Engine:
             self._annotate()
 
     def _cancel_working(self, why: str) -> None:
-        """Cancels are never gated. A venue that fails to cancel must not end the engine that has to try again."""
-        try:
-            count = self._broker.cancel_all()
-        except BrokerError as error:
-            self._tally.cancel_failures += 1
-            _log.error("engine_cancel_failed", engine=self._name, why=why, reason=str(error))
-            return
-        self._tally.cancelled[why] += count
-        self._recorder.cancelled(now_ns(), count, why)
-        if count:
-            _log.warning("engine_cancelled", engine=self._name, why=why, count=count)
+        self._cancels.all(why, self._loop)
+
+    def _still_to_cancel(self, why: str) -> bool:
+        """Orders of an epoch that is over go in any case; the others only as long as the gate stays closed."""
+        return self._loop is not None and (why == _NEW_EPOCH or self._agent.view.code is not Code.OPEN)
 
     # ---- plumbing ----
 

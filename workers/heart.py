@@ -103,7 +103,7 @@ class Heart:
             except redis.RedisError as error:
                 self._not_heard(error)
                 next_renew_ns = next_beat_ns = 0  # at the next turn: a lease does not wait
-                ours = running is None or running.lease is None or running.lease.owns()
+                ours = running is None or running.lease is None or running.lease.held()
             if not ours and running is not lost and running is self._running and running is not None:
                 lost = running
                 self._give_up(running)

@@ -86,10 +86,12 @@ def settle(worker: BaseWorker, placement: Placement, ownership: Ownership, claim
 
 def _requeue(worker: BaseWorker, placement: Placement, ownership: Ownership, claimed: Claimed) -> None:
     lease = claimed.runtime.lease
-    owner_key, token = (ownership.key(lease.engine), str(lease.token)) if lease else ("", "")
+    owner_key, token, released_key = claimed.job.key + ":none", "", ""
     if lease is not None:
         lease.drop()  # from here on the engine may be somebody else's
-    placement.requeue(claimed.queue, claimed.job, claimed.execution, owner_key or claimed.job.key + ":none", token)
+        owner_key, token = ownership.key(lease.engine), str(lease.token)
+        released_key = lease.released_key()
+    placement.requeue(claimed.queue, claimed.job, claimed.execution, owner_key, token, released_key)
     worker.executions.pop(claimed.execution.id, None)
 
 

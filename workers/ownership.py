@@ -2,8 +2,10 @@
 
 Invariant: of two processes that ask `owns()` at the same moment at most one hears True. The lease is believed from
 the moment its renewal was *sent*, and for a tenth less than Redis keeps it, so the holder stops believing before
-anybody else can take it. A lease that has run out is never revived: a worker that was paused and wakes finds it
-gone for good. Written by the thread that renews; read by the trading loop, which pays one clock comparison.
+anybody else can take it. Redis ends a record by its wall clock, which may jump: whoever takes an engine that was
+not given back therefore acts only after a whole further life on its own clock, in which the former owner stops
+believing. A lease that has run out is never revived: a worker that was paused and wakes finds it
+gone for good. Written by the thread that renews; read by the trading loop, which compares one clock reading.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from redis import Redis
 
 from killswitch import clock
+from killswitch.clock import NS_PER_MS
 from workers.scripts import script
 
 __all__ = ["Holder", "Lease", "Ownership"]
@@ -33,18 +36,27 @@ class Holder:
 class Lease:
     """The right to run one engine. Made by `Ownership.acquire`."""
 
-    __slots__ = ("_given_up", "_ownership", "_until_ns", "engine", "token")
+    __slots__ = ("_from_ns", "_given_up", "_ownership", "_until_ns", "engine", "token")
 
-    def __init__(self, ownership: Ownership, engine: str, token: int, until_ns: int) -> None:
+    def __init__(self, ownership: Ownership, engine: str, token: int, until_ns: int, from_ns: int = 0) -> None:
         self._ownership = ownership
+        self._from_ns = from_ns
         self._until_ns = until_ns
         self._given_up = False
         self.engine = engine
         self.token = token
 
     def owns(self) -> bool:
-        """Whether this process may still act for the engine. False is final."""
+        """Whether this process may act for the engine now. False is final, but for the wait of `wait_s`."""
+        return self._from_ns <= clock.now_ns() < self._until_ns
+
+    def held(self) -> bool:
+        """Whether the lease is kept, be it that its holder may not act yet. False is final."""
         return clock.now_ns() < self._until_ns
+
+    def wait_s(self) -> float:
+        """Seconds until a former owner that never gave the engine back has stopped for sure; 0.0 when none can act."""
+        return max(0.0, (self._from_ns - clock.now_ns()) / 1e9)
 
     def renew(self) -> bool:
         """Prolongs the lease; False when it is lost, and then it stays lost.
@@ -72,7 +84,11 @@ class Lease:
     def release(self) -> None:
         """Gives the engine back, if it is still ours. Raises redis.RedisError when Redis does not answer."""
         self.drop()
-        self._ownership.release(self.engine, self.token)
+        self._ownership.release(self.engine, self.token, self.released_key())
+
+    def released_key(self) -> str:
+        """Where giving it back is noted: nowhere, '', as long as an owner before this one may still act."""
+        return "" if self.wait_s() else self._ownership.released_key(self.engine)
 
 
 class Ownership:
@@ -92,16 +108,24 @@ class Ownership:
         """Redis key of the record: a hash with owner and token, and a TTL."""
         return f"{self._prefix}:owner:{engine}"
 
+    def released_key(self, engine: str) -> str:
+        """Redis key of the token that was given back last."""
+        return f"{self._prefix}:released:{engine}"
+
     def acquire(self, engine: str) -> Lease | Holder:
         """The lease of `engine`, or who holds it. Asking again under the same owner name gives a new token.
+
+        When the last owner did not give the engine back, the lease is kept from now on but owns only after `life_ms`.
 
         Raises:
             redis.RedisError: Redis did not answer; the record may have been written and then runs out by itself.
         """
         sent_ns = clock.now_ns()
-        answer = self._acquire([self.key(engine), f"{self._prefix}:tokens"], [engine, self.owner, self.life_ms])
+        keys = [self.key(engine), f"{self._prefix}:tokens", self.released_key(engine)]
+        answer = self._acquire(keys, [engine, self.owner, self.life_ms])
         if answer[0] == 1:
-            return Lease(self, engine, int(answer[1]), sent_ns + self.believed_ns)
+            from_ns = 0 if answer[3] else clock.now_ns() + self.life_ms * NS_PER_MS
+            return Lease(self, engine, int(answer[1]), sent_ns + self.believed_ns, from_ns)
         return Holder(_text(answer[2]), int(answer[1]), int(answer[3]))
 
     def holder(self, engine: str) -> Holder | None:
@@ -117,9 +141,9 @@ class Ownership:
         """Prolongs the record held under `token`; False when it is gone. Used by `Lease.renew`."""
         return bool(self._renew([self.key(engine)], [str(token), self.life_ms]))
 
-    def release(self, engine: str, token: int) -> bool:
-        """Deletes the record held under `token`; False when it is gone. Used by `Lease.release`."""
-        return bool(self._release([self.key(engine)], [str(token)]))
+    def release(self, engine: str, token: int, released_key: str) -> bool:
+        """Deletes the record held under `token`; False when it is gone. Noted at `released_key`, if any."""
+        return bool(self._release([self.key(engine), released_key], [str(token)]))
 
 
 def _text(value: bytes | str) -> str:

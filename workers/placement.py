@@ -79,8 +79,13 @@ class Placement:
                     continue  # another worker claimed or started meanwhile
         raise redis.RedisError(f"job {job.id} could not be started: its queue changed {_ATTEMPTS} times in a row")
 
-    def requeue(self, queue: Queue, job: Job, execution: Execution, owner_key: str, token: str) -> int:
-        """Returns a started job to the front of its queue, untouched. Answers as `lua/requeue.lua` says."""
+    def requeue(
+        self, queue: Queue, job: Job, execution: Execution, owner_key: str, token: str, released_key: str = ""
+    ) -> int:
+        """Returns a started job to the front of its queue, untouched. Answers as `lua/requeue.lua` says.
+
+        `released_key` is where giving back the ownership under `token` is noted; see `Lease.released_key`.
+        """
         keys = [
             job.started_job_registry.key,
             queue.key,
@@ -89,6 +94,7 @@ class Placement:
             ExecutionRegistry(job.id, self._connection).key,
             execution.worker_executions_key,
             owner_key,
+            released_key,
         ]
         return int(self._requeue(keys, [job.id, execution.id, token]))
 

@@ -12,10 +12,14 @@ from contextvars import ContextVar
 from enum import StrEnum
 
 from killswitch import Agent
+from workers import logs
 from workers.agents import AgentHolder
 from workers.ownership import Lease
 
 __all__ = ["JobRuntime", "StopReason", "current"]
+
+
+_log = logs.get()
 
 
 class StopReason(StrEnum):
@@ -41,6 +45,7 @@ class JobRuntime:
         self._reason: StopReason | None = None
         self._stoppers: list[Callable[[str], None]] = []
         self._lock = threading.Lock()
+        self._told = threading.Event()
 
     @property
     def stop_reason(self) -> StopReason | None:
@@ -55,6 +60,22 @@ class JobRuntime:
     def owns(self) -> bool:
         """Whether this process may act for the engine of this job: one clock comparison."""
         return self.lease is None or self.lease.owns()
+
+    def alone(self) -> bool:
+        """Waits until no former owner of the engine can act any more; False when told to stop before that.
+
+        Nothing to wait for when the engine was given back; otherwise at most one life of an ownership.
+        """
+        wait_s = self.lease.wait_s() if self.lease else 0.0
+        if self.lease is None or not wait_s:
+            return True
+        _log.warning("engine_not_given_back", engine=self.lease.engine, job=self.job_id, wait_s=round(wait_s, 3))
+        while wait_s:
+            if self._told.wait(wait_s):
+                self.interrupted = True
+                return False
+            wait_s = self.lease.wait_s()
+        return True
 
     @contextmanager
     def agent_for(self, engine: str, scopes: tuple[str, ...]) -> Iterator[Agent]:
@@ -78,6 +99,7 @@ class JobRuntime:
             if first or reason is StopReason.OWNERSHIP_LOST:
                 self._reason = reason
             stoppers = self._stoppers if first else []
+        self._told.set()
         for stopper in stoppers:
             stopper(str(reason))
 

@@ -190,7 +190,7 @@ class EngineWorker(RecordedWorker):
         if self._drain.requested:  # the drain may have looked for a job just before this one was there
             runtime.stop(StopReason.DRAIN)
         try:
-            self._settle(claimed, self._perform(claimed))
+            self._settle(claimed, self._perform(claimed) if runtime.alone() else Ended())
         finally:
             self._heart.watch(None)
             self._claimed = None

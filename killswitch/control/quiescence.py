@@ -50,24 +50,28 @@ class _Wait:
         self._quiet: set[str] = set()
         self._left: set[str] = set()
         self.members: dict[str, Member] = {}
+        self.nobody = False
         self.note = ""
 
     def look(self) -> None:
         """Reads everyone; members who joined later read the engagement and are not waited for, but shown."""
         status = self._fleet.status()
         state = next((s for s in (status.switch, *status.scopes) if s.scope == self._scope), status.switch)
-        if not self.epoch and state.recorded:
+        if state.recorded and state.epoch > self.epoch:
+            # Recorded only now, or somebody permitted and engaged again meanwhile: proof of the older stop is void.
             self.epoch = state.epoch
         if state.mode is not Mode.ENGAGED:
             self.note = f"somebody changed the state to {state.text!r} while this command waited"
         elif state.code is Code.STATE_MISSING or state.epoch < self.epoch:
             # The membership may have gone the same way, and an empty one would prove nothing.
             self.note = "the record of this engagement was lost while this command waited (flushed or restarted?)"
+        self.nobody = not status.members
         concerned = {m.worker_id: m for m in followers(status.members, self._scope)}
         for worker_id in self.members:
             if worker_id not in concerned and worker_id not in self._left:
                 concerned[worker_id] = Member(worker_id, known=False)
-        self.members = {k: m for k, m in concerned.items() if k not in self._left}
+        # Who said goodbye is out only if the membership says so too: anybody may write to the channel.
+        self.members = concerned
         for member in self.members.values():
             if member.worker_id not in self._quiet and not self._is_pending(member):
                 self._quiet.add(member.worker_id)
@@ -129,4 +133,7 @@ def wait_quiet(
     members = tuple(waiting.members.values())
     bound_ms = closed_by_ms(lease_bound_ms(members, lease_ms))
     note = waiting.note or ("" if waiting.epoch else "nobody has recorded the engagement yet")
+    if waiting.nobody and not note:
+        # An empty membership is what a flush leaves behind, and then it proves nothing.
+        note = "no worker is registered, so there is nobody to prove it; if there should be some, their record was lost"
     return Quiescence(waiting.epoch, members, waiting.pending, waited_ms, waited_ms >= bound_ms, note)

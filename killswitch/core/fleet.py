@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from killswitch.core.lease import LONGEST_LEASE_MS
 from killswitch.core.modes import MAX_EPOCH, SWITCH, Mode
 from killswitch.core.reasons import Code
 
@@ -147,5 +148,6 @@ def not_quiet(members: Iterable[Member], epoch: int) -> tuple[Member, ...]:
 
 
 def lease_bound_ms(members: Iterable[Member], own_lease_ms: int) -> int:
-    """The longest lease anybody may hold: the members' and this tool's own setting, whichever is longest."""
-    return max([own_lease_ms, *(m.lease_ms for m in members)])
+    """The longest lease anybody may hold: the members' and this tool's own setting, whichever is longest. A member that
+    does not tell its lease may have the longest that settings allow."""
+    return max([own_lease_ms, *(m.lease_ms if m.known and m.lease_ms else LONGEST_LEASE_MS for m in members)])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["CLOCK_RATE_ERROR", "closed_by_ms", "deadline_ns"]
+__all__ = ["CLOCK_RATE_ERROR", "LONGEST_LEASE_MS", "closed_by_ms", "deadline_ns"]
 
 CLOCK_RATE_ERROR = 0.10
 """Largest rate error of a worker's clock that the bounds allow for. Time daemons may slew by 8.3 %."""
+
+LONGEST_LEASE_MS = 60_000
+"""The longest lease that settings allow."""
 
 _NS_PER_MS = 1_000_000
 

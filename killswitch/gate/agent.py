@@ -1,9 +1,10 @@
 """What a trading process embeds: a gate, and the thread that keeps it honest.
 
 Invariant: one process, one watcher per agent. The first picture is closed, and after close() or in the child of a fork
-it is closed again; only the watcher's answers open it. The agent leaves the membership only when the gate is closed
-and every permit is back, so a worker that vanished with an order in flight stays visible. Callbacks run on the watcher
-thread and must be quick: while one runs the lease runs too, and runs out (which closes).
+it is closed again; only the watcher's answers open it. A child starts a watcher of its own, and becomes a member, only
+when it uses the gate: a child that never trades is nobody's to wait for. The agent leaves the membership only when the
+gate is closed and every permit is back, so a worker that vanished with an order in flight stays visible. Callbacks run
+on the watcher thread and must be quick: while one runs the lease runs too, and runs out (which closes).
 """
 
 from __future__ import annotations
@@ -81,15 +82,23 @@ class Agent:
         self._on_open: list[Callback] = []
         self._changed = threading.Condition()
         self._watcher: Watcher | None = None
+        self._ending: Watcher | None = None  # being stopped by close()
+        self._seen = (0, 0)  # what a watcher begins with: in the child of a fork, what the parent's had seen
+        _AGENTS.add(self)  # for as long as it exists: another thread may fork in the middle of start() or close()
 
     # -- life ---------------------------------------------------------------------------------------------------
 
     def start(self) -> Agent:
         """Starts watching; returns at once with the gate closed. `wait_open` waits for the first permission."""
         if self._watcher is None:
-            self._watcher = self._make_watcher()
-            self._watcher.start()
-            _AGENTS.add(self)
+            watcher = self._watcher = self._make_watcher(*self._seen)
+            self.gate.on_forked = None
+            try:
+                watcher.start()
+            except RuntimeError:  # no thread to be had
+                self._watcher = None
+                watcher.abandon()
+                raise
         return self
 
     def close(self, drain_s: float = 5.0) -> bool:
@@ -97,11 +106,13 @@ class Agent:
 
         Returns whether it left. An agent that could not say goodbye is shown as silent until `retain_ms` is over.
         """
-        watcher, self._watcher = self._watcher, None
-        _AGENTS.discard(self)
+        self.gate.on_forked = None
+        watcher = self._ending = self._watcher
+        self._watcher = None
         if watcher is None:
             return False
         watcher.stop()
+        self._ending = None
         deadline = now_ns() + int(drain_s * 1e9)
         while self.gate.book.count() and now_ns() < deadline:
             sleep(_POLL_S)
@@ -120,6 +131,8 @@ class Agent:
     @property
     def view(self) -> View:
         """What the gate would say now, for people and logs. Decisions belong to the gate."""
+        if self.gate.on_forked is not None:
+            self.gate.on_forked()
         mode, code, reason = self.gate.state_now()
         watcher = self._watcher
         confirmed = watcher.watch.confirmed_ns if watcher else None
@@ -157,7 +170,8 @@ class Agent:
 
     # -- for the watcher ----------------------------------------------------------------------------------------
 
-    def _make_watcher(self, seen_epoch: int = 0, engaged_epoch: int = 0) -> Watcher:
+    def _make_watcher(self, seen_epoch: int, engaged_epoch: int) -> Watcher:
+        self._instance = secrets.token_hex(6)
         names = tuple(str(scope) for scope in self.scopes)
         watch = Watch(self.settings.timing, LIBRARY_VERSION, names, random.Random(secrets.randbits(64)))
         watch.seen_epoch, watch.engaged_epoch = seen_epoch, engaged_epoch
@@ -189,11 +203,13 @@ class Agent:
             "lease_ms": str(self.settings.lease_ms),
             "beat_ms": str(self.settings.beat_ms),
             "started_ms": str(self._started_ms),
-            "orders": json.dumps(self.gate.book.orders()),
-            "info": json.dumps(self._info),
+            "orders": json.dumps(self.gate.book.orders(), default=str),
+            "info": json.dumps(self._info, default=str),
         }
         retain_ms = self.settings.retain_ms
-        return Beat(self.worker_id, question.seen_epoch, question.closed, held, retain_ms, retain_ms, fields)
+        return Beat(
+            self.worker_id, question.seen_epoch, question.closed, held, retain_ms, retain_ms, self._instance, fields
+        )
 
     def _heard(self, before: Picture, after: Picture) -> None:
         if before.is_open and not after.is_open:
@@ -217,7 +233,7 @@ class Agent:
         try:
             wire = connect(self.settings.endpoint, self.settings.patience_ms / 1000, "killswitch-leave")
             try:
-                return wire.call("FCALL", "ks_leave", 1, self._keys.state, self.worker_id) == 1
+                return wire.call("FCALL", "ks_leave", 1, self._keys.state, self.worker_id, self._instance) == 1
             finally:
                 wire.close()
         except (StoreUnavailable, StoreRefused) as error:
@@ -227,21 +243,41 @@ class Agent:
     # -- fork ---------------------------------------------------------------------------------------------------
 
     def _after_fork_in_child(self) -> None:
-        watcher = self._watcher
-        if watcher is None:
-            return
-        picture = Picture(Mode.ENGAGED, watcher.watch.seen_epoch, Code.FORKED, "this process was forked")
-        self.gate.show(picture)
+        running, ending = self._watcher, self._ending
+        if running is not None or ending is not None or self.gate.picture.is_open:
+            epoch = self.gate.picture.epoch
+            self.gate.show(Picture(Mode.ENGAGED, epoch, Code.FORKED, "this process was forked"))
         self.gate.attending = False
         self.gate.book.forget_other_threads()
         self.gate.readiness.close()
         self.gate.renew_readiness(make_readiness())
-        watcher.abandon()
         self._changed = threading.Condition()
+        self._watcher = self._ending = None
+        for watcher in (running, ending):
+            if watcher is not None:
+                watcher.abandon()
         self.worker_id = f"{self._given_id}-{os.getpid()}" if self._given_id else _new_id()
         self._started_ms, self._closed_ns = wall_ms(), now_ns()
-        self._watcher = self._make_watcher(watcher.watch.seen_epoch, watcher.watch.engaged_epoch)
-        self._watcher.start()
+        if running is not None:
+            self._seen = (running.watch.seen_epoch, running.watch.engaged_epoch)
+        if running is not None or self.gate.on_forked is not None:
+            self._arm_on_use()
+
+    def _arm_on_use(self) -> None:
+        turn = [True]  # taken by one thread: pop() is atomic
+
+        def arm() -> None:
+            try:
+                turn.pop()
+            except IndexError:
+                return
+            try:
+                self.start()
+            except (OSError, RuntimeError):
+                # No descriptor or no thread to be had. A trading loop meets Blocked only.
+                _LOG.exception("could not start watching after the fork; the gate stays closed")
+
+        self.gate.on_forked = arm
 
 
 _AGENTS: weakref.WeakSet[Agent] = weakref.WeakSet()

@@ -8,6 +8,7 @@ No lock, no Redis, no setter, no bypass. Every doubt blocks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import NoReturn
 
@@ -32,11 +33,13 @@ _NOT_ASKED = (OSError, ValueError)
 class Gate:
     """Gate 1 and gate 2 of one agent. Made by the agent; shared by all its threads and coroutines."""
 
-    __slots__ = ("_picture", "_readiness", "_ready", "attending", "book")
+    __slots__ = ("_picture", "_readiness", "_ready", "attending", "book", "on_forked")
 
     def __init__(self, readiness: Readiness) -> None:
         self.book = PermitBook()
         self.attending = False
+        self.on_forked: Callable[[], None] | None = None
+        """In the child of a fork: called by the first check, which is refused, to start watching here."""
         self._picture = FIRST_PICTURE
         self._readiness = readiness
         self._ready = readiness.ready
@@ -122,6 +125,8 @@ class Gate:
         return Mode.ENGAGED, picture.code, picture.reason
 
     def _refuse(self, reduces: bool) -> NoReturn:
+        if self.on_forked is not None:
+            self.on_forked()
         mode, code, reason = self.state_now(reduces)
         if code is Code.OPEN or (reduces and code is Code.REDUCING):
             # Open again between the failed check and this line; the check stays failed.

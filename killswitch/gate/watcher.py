@@ -58,6 +58,7 @@ class Watcher:
         self._selector.register(self._wake_in, selectors.EVENT_READ)
         self._stopping = False
         self._changes: list[tuple[Picture, Picture]] = []
+        self._telling = False
         self._thread = threading.Thread(target=self._run, name="killswitch-watcher", daemon=True)
         gate.book.on_drained = self.wake
 
@@ -66,10 +67,13 @@ class Watcher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Closes the gate for good and ends the thread."""
+        """Closes the gate for good and ends the thread. On return the gate is closed, also when a callback calls this
+        on the watcher's own thread, which then ends once the callback is done."""
         self._stopping = True
         self.wake()
-        if threading.current_thread() is not self._thread:
+        if threading.current_thread() is self._thread:
+            self._perform(self.watch.stop(now_ns()))
+        else:
             self._thread.join()
 
     def wake(self) -> None:
@@ -145,6 +149,12 @@ class Watcher:
             except (StoreUnavailable, StoreRefused) as error:
                 # What was still to do belonged to the connection that just broke.
                 todo = deque(self.watch.trouble(now_ns(), error.code, error.reason))
+            except Exception as error:
+                if isinstance(action, Show | Drop):
+                    raise  # trouble would only ask for the same again
+                # A value of the application that no beat can carry, say: to be seen, and got over once it is mended.
+                _LOG.exception("the watcher could not do %s; the gate is closed until it can", type(action).__name__)
+                todo = deque(self.watch.trouble(now_ns(), Code.BAD_ANSWER, f"{type(action).__name__}: {error!r}"))
         self._gate.attending = False
         self._tell()
 
@@ -194,9 +204,12 @@ class Watcher:
         self._selector.register(self._line.fileno(), selectors.EVENT_READ)
 
     def _drop(self) -> None:
-        """Always after the gate was closed: from here on a check finds no socket to ask."""
+        """Always after the gate was closed: from here on a check finds no socket to ask.
+
+        Unregistered first and closed then: while a forked child holds a copy of the socket, closing alone would leave
+        it in both sets, readable for ever, and nobody could take it out any more."""
         self._gate.readiness.forget(self._push_fd)
-        # By the numbers kept here: a wire that broke has given its descriptor back already.
+        # By the numbers kept here: a wire that broke names none any more.
         for fd, key in list(self._selector.get_map().items()):
             if key.fileobj is not self._wake_in:
                 with contextlib.suppress(KeyError, ValueError, OSError):
@@ -208,6 +221,11 @@ class Watcher:
         self._push_fd = -1
 
     def _tell(self) -> None:
-        changes, self._changes = self._changes, []
-        for before, after in changes:
-            self._on_change(before, after)
+        if self._telling:
+            return  # a callback closed the agent; the listeners hear of it when it has returned
+        self._telling = True
+        try:
+            while self._changes:
+                self._on_change(*self._changes.pop(0))
+        finally:
+            self._telling = False

@@ -98,13 +98,13 @@ def open_channel(endpoint: Endpoint, keys: Sequence[str], wanted: str, timeout_s
         wire = connect(endpoint, timeout_s, "killswitch-push")
         try:
             _arm(rung, wire, endpoint.db, keys)
-        except StoreUnavailable:
-            wire.close()
-            raise  # trouble on the way says nothing about what the server can do
         except StoreRefused as error:
             wire.close()
             if wanted != "auto" or error.code not in (Code.REDIS_REFUSED, Code.REDIS_DENIED):
                 raise
             continue
+        except BaseException:
+            wire.close()
+            raise  # trouble on the way says nothing about what the server can do
         return PushChannel(rung, wire, keys)
     raise AssertionError("the ladder ends with polling")  # pragma: no cover

@@ -19,7 +19,8 @@ __all__ = ["Beat", "QuestionLine", "open_line"]
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """What a worker says of itself. `ttl_ms`: life of its hash; `retain_ms`: silence that ends its membership."""
+    """What a worker says of itself. `ttl_ms`: life of its hash; `retain_ms`: silence that ends its membership;
+    `instance`: one life of one agent."""
 
     worker_id: str
     seen_epoch: int
@@ -27,6 +28,7 @@ class Beat:
     in_flight: int
     ttl_ms: int
     retain_ms: int
+    instance: str
     fields: Mapping[str, str]
 
 
@@ -60,6 +62,7 @@ class QuestionLine:
             beat.in_flight,
             beat.ttl_ms,
             beat.retain_ms,
+            beat.instance,
             *pairs,
         )
 

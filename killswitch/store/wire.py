@@ -2,7 +2,8 @@
 
 Invariant: one thread uses a wire. What is sent is sent once; when the outcome is unknown the wire breaks and says so
 (StoreUnavailable), because a repeated command would be a second command. It fails closed: a broken wire never works
-again. General clients reconnect and repeat behind the caller's back, which would hide a lost tracking registration.
+again. Its descriptor stays open until the owner closes it, who first takes it out of what waits on it. General clients
+reconnect and repeat behind the caller's back, which would hide a lost tracking registration.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ __all__ = ["Push", "Wire", "connect", "refusal"]
 
 _CHUNK = 65536
 _NOTHING = object()
+
+_VIGILANCE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
+"""Seconds, seconds, probes, milliseconds; where the platform has them. A push connection only listens: when the other
+side vanishes without a word, its silence looks like "nothing changed", by default for two hours; so for about 5 s."""
 
 Push = hiredis.PushNotification
 """An out-of-band message (RESP3): an invalidation, or a message of a channel."""
@@ -64,12 +69,13 @@ class Wire:
         self._sock = sock
         self._peer = peer
         self._timeout_s = timeout_s
+        self._is_broken = False
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self.pushes: list[Push] = []
 
     def fileno(self) -> int:
-        """Descriptor to wait on; -1 once closed."""
-        return self._sock.fileno()
+        """Descriptor to wait on; -1 once broken or closed."""
+        return -1 if self._is_broken else self._sock.fileno()
 
     @property
     def peer(self) -> str:
@@ -82,7 +88,10 @@ class Wire:
         Raises:
             StoreUnavailable: the connection is broken, or the send buffer stayed full for the time limit.
         """
-        packed = hiredis.pack_command(cast(Any, args))  # its stub allows one word only
+        self._check_whole()
+        # A lone surrogate (from a file name, say) is sent as "?": it must not stop the sender.
+        words = tuple(arg.encode(errors="replace") if isinstance(arg, str) else arg for arg in args)
+        packed = hiredis.pack_command(cast(Any, words))  # its stub allows one word only
         try:
             self._sock.settimeout(self._timeout_s)  # waiting for the last answer may have left less
             self._sock.sendall(packed)
@@ -95,6 +104,7 @@ class Wire:
         Raises:
             StoreUnavailable: end of stream, a broken connection, or bytes that are not RESP.
         """
+        self._check_whole()
         try:
             self._sock.setblocking(False)
             while True:
@@ -119,7 +129,7 @@ class Wire:
         Raises:
             StoreRefused: an error reply.
             StoreUnavailable: no answer within the time limit; whether the command took effect is unknown, and the
-                connection is closed so that a late answer can not be taken for another one's.
+                wire is broken so that a late answer can not be taken for another one's.
         """
         self.send(*args)
         answer = self.next_answer()
@@ -129,6 +139,7 @@ class Wire:
 
     def next_answer(self) -> object:
         """Waits for the next answer; pushes met on the way are kept in `pushes`. Raises as `call` does."""
+        self._check_whole()
         deadline = now_ns() + int(self._timeout_s * 1e9)
         while True:
             answers = self._answers(limit=1)
@@ -145,6 +156,7 @@ class Wire:
 
     def wait_push(self, timeout_s: float) -> Push | None:
         """The next push, or None when none came within `timeout_s`. Raises StoreUnavailable when the wire breaks."""
+        self._check_whole()
         deadline = now_ns() + int(timeout_s * 1e9)
         while not self.pushes:
             self._answers()
@@ -181,7 +193,7 @@ class Wire:
                 item = self._reader.gets()
             except (hiredis.HiredisError, ArithmeticError, MemoryError, TypeError, ValueError) as error:
                 # A map with a list for a key, a list of a thousand million: lawful RESP perhaps, but not from Redis.
-                self.close()
+                self._is_broken = True
                 raise StoreUnavailable(Code.BAD_ANSWER, f"{self._peer} does not speak RESP: {error}") from None
             if item is _NOTHING:
                 break
@@ -193,8 +205,12 @@ class Wire:
                 found.append(item)
         return found
 
+    def _check_whole(self) -> None:
+        if self._is_broken:
+            raise StoreUnavailable(Code.DISCONNECTED, f"the connection to {self._peer} is broken")
+
     def _broken(self, error: OSError | None) -> StoreUnavailable:
-        self.close()
+        self._is_broken = True  # closing is the owner's
         if error is None:
             return StoreUnavailable(Code.DISCONNECTED, f"{self._peer} closed the connection")
         if isinstance(error, TimeoutError):
@@ -216,6 +232,9 @@ def _open_socket(endpoint: Endpoint, host: str, port: int, timeout_s: float) -> 
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _VIGILANCE.items():
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         if endpoint.scheme == "rediss":
             return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
     except OSError:
@@ -274,7 +293,7 @@ def connect(endpoint: Endpoint, timeout_s: float, name: str = "killswitch") -> W
         wire.call(*hello, "SETNAME", name)
         if endpoint.db:
             wire.call("SELECT", endpoint.db)
-    except StoreRefused:
+    except BaseException:
         wire.close()
         raise
     return wire

@@ -13,7 +13,7 @@ from tests.support.library import Library
 # A changed text needs a new LIBRARY_VERSION from the first release on; until then only this line changes.
 
 
-LIBRARY_SHA256 = {1: "0561cac4a445b8e185556558d96ecd0c3281e43a2deb2eb370cc766417e0b6fd"}
+LIBRARY_SHA256 = {1: "e4738407a93652d59a35d2ca7e3f1219f6976afea0b7a756fb0fd4f914473842"}
 
 
 def test_text_of_the_library_belongs_to_its_version() -> None:
@@ -102,9 +102,9 @@ def test_text_for_the_record_is_one_printable_line(library: Library) -> None:
 
 
 def test_long_reason_is_cut_and_still_recorded(library: Library) -> None:
-    """A state longer than what is compared literally is recorded by its digest."""
+    """What is written stays within what is compared to the letter."""
     library.engage("x" * 5000)
-    assert library.get() == "ENGAGED " + "x" * 256
+    assert library.get() == "ENGAGED " + "x" * 248
     assert library.read().rows[0].recorded
     assert library.beat().rows[0].epoch == 1
 

@@ -72,13 +72,15 @@ def test_unused_prefix_is_closed_and_a_beat_makes_no_entry(library: Library) -> 
 def test_beat_registers_and_tells_every_field(library: Library) -> None:
     """The membership and the worker's own hash, with the life it asked for."""
     library.engage()
+    library.beat("w1", seen=1, closed=False, held=0, ttl_ms=5000)
+    assert 0 < library.raw("PTTL", library.keys.worker("w1")) <= 5000
     library.beat("w1", seen=1, closed=False, held=3, ttl_ms=5000, engine="e1", orders='["c-1"]')
     assert library.members() == {"w1"}
     found = library.worker()
     assert found.items() >= {
         "engine": "e1", "orders": '["c-1"]', "closed": "0", "in_flight": "3", "seen_epoch": "1", "quiet_epoch": "0",
     }.items()  # fmt: skip
-    assert 0 < library.raw("PTTL", library.keys.worker("w1")) <= 5000
+    assert library.raw("PTTL", library.keys.worker("w1")) == -1, "an order in flight is not forgotten by time"
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,22 @@ def test_tcp_and_unix_reach_the_same_server_under_a_name(module_server: RealServ
         assert b"resp=3" in info or module_server.kind == "redis"
 
 
+def test_tcp_connection_to_a_server_that_vanished_ends_within_seconds(module_server: RealServer) -> None:
+    """A connection that only listens asks by itself whether the other side is still there, soon and often."""
+    wire = connect(parse_url(f"redis://127.0.0.1:{module_server.port}"), 2.0)
+    try:
+        end = wire._sock
+        assert end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+        found = [end.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names if hasattr(socket, name)]
+        if len(found) == len(names):
+            idle_s, every_s, probes, unanswered_ms = found
+            assert idle_s + every_s * probes <= 10
+            assert 0 < unanswered_ms <= 10_000
+    finally:
+        wire.close()
+
+
 def test_database_of_the_url_is_selected(module_server: RealServer) -> None:
     """A switch in database 3 is not the one in database 0."""
     ask(module_server.unix_url.replace("db=0", "db=3"), "SET", "killswitch:state", "three")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -123,6 +125,75 @@ def test_a_watcher_that_dies_leaves_a_closed_gate_that_says_so(
     for _ in range(100):
         assert blocked_code(agent) is Code.WATCHER_DEAD
     assert agent.close(0.0)  # and it can still say goodbye
+
+
+@pytest.mark.faults
+def test_an_action_that_fails_closes_the_gate_until_it_succeeds(
+    switch: Switch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A value that no beat can carry closes the gate with a log line, and the watcher lives on to open it again."""
+    agent = switch.agent()
+    open_epoch(agent)
+    watcher = agent._watcher
+    assert watcher is not None
+
+    def fail(*_: object) -> NoReturn:
+        raise TypeError("not to be put into a beat")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watcher, "_make_beat", fail)
+        assert "not to be put into a beat" in closes_with(agent, Code.BAD_ANSWER)
+    open_epoch(agent)
+    assert "the watcher could not do Ask" in caplog.text
+
+
+@pytest.mark.faults
+def test_a_killed_push_connection_that_lives_on_in_a_copy_is_replaced(switch: Switch) -> None:
+    """A copy of the socket, as a forked child may hold, keeps nothing in the sets that are asked: the gate reopens."""
+    agent = switch.agent()
+    open_epoch(agent)
+    watcher = agent._watcher
+    assert watcher is not None
+    copy = os.dup(watcher._push_fd)
+    try:
+        assert kill_client(switch.server, "killswitch-push") == 1
+        open_epoch(agent)
+    finally:
+        os.close(copy)
+
+
+@pytest.mark.faults
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
+def test_lost_connections_leave_no_descriptor_behind(switch: Switch) -> None:
+    """A broken wire is closed by its owner: 120 kills later there are no more descriptors than before."""
+    worker = switch.worker()
+    worker.opens()
+
+    def descriptors() -> int:
+        return len(list(Path(f"/proc/{worker.pid}/fd").iterdir()))
+
+    before = descriptors()
+    for number in range(120):
+        kill_client(switch.server, ("killswitch-push", "killswitch-ask")[number % 2])
+        worker.opens()
+    eventually(lambda: descriptors() <= before, why="no more descriptors than before")
+
+
+def test_closing_in_a_callback_closes_the_gate_before_it_leaves(switch: Switch) -> None:
+    """close() on the watcher's own thread returns with the gate closed; listeners hear of it afterwards, in turn."""
+    switch.control.engage("until the callbacks are in place")
+    agent = switch.agent()
+    told: list[object] = []
+
+    def close(_: View) -> None:
+        left = agent.close(0.0)
+        told.append((left, blocked_code(agent), switch.control.status().members))
+
+    agent.on_open(close)
+    agent.on_close(lambda view: told.append(view.code))
+    switch.permit()
+    eventually(lambda: len(told) == 2, timeout_s=PATIENCE_S, why="both were called")
+    assert told == [(True, Code.STOPPED, ()), Code.STOPPED]
 
 
 def test_closing_an_agent_takes_it_off_the_membership(switch: Switch) -> None:

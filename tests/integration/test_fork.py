@@ -1,4 +1,4 @@
-"""After a fork the child is closed first, arms itself anew, and takes nothing from its parent.
+"""After a fork the child is closed first, arms itself anew when it uses the gate, and takes nothing from its parent.
 
 The forking is done by a child process of the test, so that this process and its threads stay whole.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from killswitch import Verdict
-from tests.support.agent_program import FIRST_PASSED_UNASKED, FORKED_AT, IN_FLIGHT, PASSED, PID, SLOTS
+from tests.support.agent_program import FIRST_PASSED_UNASKED, FORKED_AT, IN_FLIGHT, PASSED, PID, SLOTS, WATCHERS
 from tests.support.agents import PATIENCE_S, Worker
 from tests.support.switch import STATE, Switch
 from tests.support.waiting import eventually
@@ -110,3 +110,35 @@ def test_an_order_that_another_thread_has_in_flight_is_not_the_childs(switch: Sw
     outcome = switch.control.engage("stop", wait_s=1.0)
     assert [(m.worker_id, m.orders) for m in outcome.pending] == [("w-1", ("c-1",))]
     ends(worker, pid)
+
+
+def test_a_child_that_never_uses_the_gate_is_no_worker(switch: Switch) -> None:
+    """A child forked for something else starts no watcher, so nobody waits for it: the stop is quiet without it."""
+    worker = switch.worker(main="wait", worker_id="w-1")
+    worker.opens()
+    pid = worker.ask("fork", use="nothing")
+    eventually(lambda: slot(worker, FORKED_AT) > 0, timeout_s=PATIENCE_S, why="the child runs")
+    assert slot(worker, WATCHERS) == 0
+    outcome = switch.control.engage("stop", wait_s=PATIENCE_S)
+    assert outcome.verdict is Verdict.QUIET
+    assert [m.worker_id for m in outcome.members] == ["w-1"]
+    ends(worker, pid)
+
+
+def test_a_child_that_waits_for_permission_arms_itself(switch: Switch) -> None:
+    """wait_open is a use of the gate: it does not wait for a watcher that nobody starts."""
+    worker = switch.worker(main="wait")
+    worker.opens()
+    pid = worker.ask("fork", use="wait_open")
+    eventually(lambda: slot(worker, FORKED_AT) > 0, timeout_s=PATIENCE_S, why="the child has waited")
+    assert slot(worker, PASSED) == 1
+    assert slot(worker, WATCHERS) == 1
+    ends(worker, pid)
+
+
+@pytest.mark.parametrize("call", ["close", "start"])
+def test_the_child_of_a_fork_in_the_middle_of_close_or_start_is_closed(switch: Switch, call: str) -> None:
+    """P2 after a fork at any moment: a child never has an open gate that nobody watches."""
+    worker = switch.worker(main="wait", lease_ms=20_000, patience_ms=5_000)
+    worker.opens()
+    assert worker.ask("fork_within", call=call) in ("forked", "no_state_yet")

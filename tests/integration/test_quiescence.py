@@ -31,7 +31,7 @@ def member(switch: Switch, worker_id: str) -> Member:
 
 def ghost(switch: Switch, worker_id: str, in_flight: int) -> None:
     """A worker that registered, with its gate open and orders in flight, and never spoke again."""
-    words = ("FCALL", "ks_beat", 1, STATE, "1", worker_id, 0, 0, in_flight, 60_000, 60_000, "orders", '["c-9"]')
+    words = ("FCALL", "ks_beat", 1, STATE, "1", worker_id, 0, 0, in_flight, 60_000, 60_000, "life", "orders", '["c-9"]')
     switch.raw(*words)
 
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from killswitch import Agent, Blocked, Permit, Settings, clock
 
-SLOTS = 8
+SLOTS = 9
 ROWS = 2  # this process, and the child that it forks
-PASSED_AT, PASSED, BLOCKED_AT, FIRST_PASSED_UNASKED, EXIT, IN_FLIGHT, PID, FORKED_AT = range(SLOTS)
+PASSED_AT, PASSED, BLOCKED_AT, FIRST_PASSED_UNASKED, EXIT, IN_FLIGHT, PID, FORKED_AT, WATCHERS = range(SLOTS)
 SIZE = 8 * SLOTS * ROWS
 
 
@@ -133,8 +133,60 @@ class Program:
     def do_close(self) -> bool:
         return self.agent.close()
 
-    def do_fork(self) -> int:
-        """Forks a child that burns gate 1 in the second row until its slot EXIT is set; returns its pid."""
+    def do_fork_within(self, call: str) -> str:
+        """Forks in one thread while another is inside close() or start() of an agent whose gate is open; what the
+        child's first check says: the code that blocked it, or `passed`."""
+        inside, go_on = threading.Event(), threading.Event()
+        agent = self.agent
+        if call == "close":
+            assert agent._watcher is not None
+            real_stop = agent._watcher.stop
+
+            def stop() -> None:
+                inside.set()
+                go_on.wait()
+                real_stop()
+
+            agent._watcher.stop = stop  # type: ignore[method-assign]
+            thread = threading.Thread(target=agent.close)
+        else:
+            agent = Agent(self.agent.settings)
+            agent.on_open(lambda _: inside.set())
+            real_make, parent = agent._make_watcher, os.getpid()
+
+            def make(*seen: int) -> Any:
+                watcher = real_make(*seen)
+                real_start = watcher.start
+
+                def start() -> None:
+                    real_start()
+                    if os.getpid() == parent:
+                        go_on.wait()
+
+                watcher.start = start  # type: ignore[method-assign]
+                return watcher
+
+            agent._make_watcher = make  # type: ignore[method-assign,assignment]
+            thread = threading.Thread(target=agent.start)
+        thread.start()
+        inside.wait()
+        reading, writing = os.pipe()
+        if not (pid := os.fork()):
+            try:
+                agent.gate.signal()
+                os.write(writing, b"passed")
+            except BaseException as error:
+                os.write(writing, str(getattr(error, "code", error)).encode())
+            os._exit(0)
+        os.waitpid(pid, 0)
+        go_on.set()
+        thread.join()
+        agent.close()
+        return os.read(reading, 1000).decode()
+
+    def do_fork(self, use: str = "signal") -> int:
+        """Forks a child that burns gate 1 in the second row until its slot EXIT is set; returns its pid. With another
+        `use` it does only that, `wait_open` or nothing, and notes how many watchers it has."""
         base = SLOTS
         for slot in range(SLOTS):
             self.slots[base + slot] = 0
@@ -143,8 +195,22 @@ class Program:
         if pid:
             return pid
         with contextlib.suppress(BaseException):
-            self._live_as_child(base, forked_at)
+            if use == "signal":
+                self._live_as_child(base, forked_at)
+            else:
+                self._live_aside(base, forked_at, use)
         os._exit(0)
+
+    def _live_aside(self, base: int, forked_at: int, use: str) -> None:
+        signal.alarm(30)
+        self.slots[base + PID] = os.getpid()
+        if use == "wait_open":
+            self.slots[base + PASSED] = self.agent.wait_open(20.0)
+        names = [thread.name for thread in threading.enumerate()]
+        self.slots[base + WATCHERS] = names.count("killswitch-watcher")
+        self.slots[base + FORKED_AT] = forked_at
+        while not self.slots[base + EXIT]:
+            clock.sleep(0.005)
 
     def _live_as_child(self, base: int, forked_at: int) -> None:
         signal.alarm(30)

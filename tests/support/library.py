@@ -111,13 +111,16 @@ class Library:
         held: int = 0,
         ttl_ms: int = 60_000,
         retain_ms: int = 60_000,
+        instance: str = "life",
+        nonce: int | None = None,
         scopes: Sequence[str] = (),
         **fields: str,
     ) -> Answer:
         keys = self._state_keys(scopes)
         fields = {"scopes": ",".join(scopes), **fields}
         pairs = [text for pair in fields.items() for text in pair]
-        words: list[str | int] = [f"n{next(_NONCE)}", worker, seen, int(closed), held, ttl_ms, retain_ms, *pairs]
+        number = next(_NONCE) if nonce is None else nonce
+        words: list[str | int] = [number, worker, seen, int(closed), held, ttl_ms, retain_ms, instance, *pairs]
         return parse_answer(self.raw("FCALL", "ks_beat", len(keys), *keys, *words), len(keys))
 
     def leave(self, worker: str = "w1") -> int:

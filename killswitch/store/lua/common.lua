@@ -69,24 +69,27 @@ end
 
 -- What lies under a state key: kind is value, absent or another type's name.
 local function observe(key)
-  local raw = redis.pcall('GET', key)
-  if failed(raw) then
-    if not says(raw, 'WRONGTYPE') then error(raw) end
+  local length = redis.pcall('STRLEN', key)
+  if failed(length) then
+    if not says(length, 'WRONGTYPE') then error(length) end
     local kind = redis.call('TYPE', key)
     return { kind = 'wrong-type', text = type(kind) == 'table' and kind.ok or kind, pttl = -1 }
   end
+  -- Never the whole of a huge value: reading it on every question would keep Redis from answering the operator.
+  local raw = length > MAX_TEXT and redis.call('GETRANGE', key, 0, MAX_TEXT - 1) or redis.call('GET', key)
   if not raw then return { kind = 'absent', text = '', pttl = -2 } end
   local pttl = redis.call('PTTL', key)
-  return { kind = 'value', text = raw, pttl = pttl, ends = pttl >= 0 and redis.call('PEXPIRETIME', key) or nil }
+  return { kind = 'value', text = raw, length = length, pttl = pttl, ends = pttl >= 0 and redis.call('PEXPIRETIME', key) or nil }
 end
 
--- A short exact stand-in for what was observed, its end of life included; long values by their digest.
+-- A short stand-in for what was observed, its end of life included: exact up to MAX_TEXT bytes, which is far more than
+-- anything that permits; of longer ones length and beginning.
 local function token(seen)
   if seen.kind == 'absent' then return 'absent' end
   if seen.kind ~= 'value' then return 'type:' .. seen.text end
   local ends = seen.ends and '@' .. show(seen.ends) or ''
-  if #seen.text <= MAX_TEXT then return '=' .. seen.text .. ends end
-  return 'sha1:' .. redis.sha1hex(seen.text) .. ends
+  if (seen.length or 0) <= MAX_TEXT then return '=' .. seen.text .. ends end
+  return 'long:' .. show(seen.length) .. ':' .. redis.sha1hex(seen.text) .. ends
 end
 
 local function shown(seen)
@@ -284,7 +287,6 @@ local function answer(nonce, run, confirmed, epochs, rows)
 end
 
 local function row(seen, was)
-  local text = string.sub(seen.text, 1, MAX_TEXT)
   local matches = was.token == token(seen) or (was.token == nil and seen.kind == 'absent')
-  return { seen.kind, text, #seen.text, seen.pttl, show(was.epoch), matches and 1 or 0 }
+  return { seen.kind, seen.text, seen.length or #seen.text, seen.pttl, show(was.epoch), matches and 1 or 0 }
 end

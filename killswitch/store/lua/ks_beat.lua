@@ -1,21 +1,36 @@
 -- ks_beat: a worker's heartbeat, acknowledgement, reconciliation and read in one step.
 --   FCALL ks_beat <n> <prefix>:state [scope keys ...] <nonce> <worker> <seen epoch> <closed 0|1> <in flight>
---         <ttl ms> <retain ms> [field value ...]
+--         <ttl ms> <retain ms> <instance> [field value ...]
 -- seen epoch: the highest the worker knows; the counter is raised to it, so no epoch is used twice after a loss.
 -- closed, in flight: as they were when this was SENT. Closed with nothing in flight, answered by ENGAGED, is the proof
 -- of quiet: the worker can open only by a later answer.
--- ttl: life of the worker's hash; retain: silence after which it leaves the membership.
+-- ttl: life of the worker's hash (while orders are in flight it has no end); retain: silence that ends its membership.
+-- instance: one life of one agent. Its nonces rise and each of its connections begins with a beat, so a beat whose
+-- nonce is not above the last one was held up on a dead connection: it says how things were, and writes nothing.
 -- Returns the same as ks_read.
+
+-- Whether another life under the same worker id was neither closed and empty nor long silent when it last spoke: then
+-- this row cannot speak for both, and is not called quiet until the other has been forgotten.
+local function rival_until(kept, instance, now, retain)
+  local before = tonumber(kept[6] or '0') or 0
+  if not kept[1] or kept[1] == instance then return before end
+  if kept[3] == '1' and kept[4] == '0' then return before end
+  return math.max(before, (tonumber(kept[5] or '0') or 0) + retain)
+end
+
 redis.register_function('ks_beat', function(keys, args)
   local n = names(keys[1])
   local now = server_ms()
   local seen_epoch = to_epoch(args[3]) or 0
   local state = observe(keys[1])
-  -- Register first, read afterwards: an operator who wrote before this line finds the worker or is read by it.
-  local id = args[2]
+  local id, instance, retain = args[2], args[8] or '', tonumber(args[7])
   local hash = n.worker .. id
-  prune(n, now, tonumber(args[7]))
-  mend(now, 'ZADD', n.workers, show(now), id)
+  local kept = redis.pcall('HMGET', hash, 'instance', 'nonce', 'closed', 'in_flight', 'beat_at_ms', 'rival_until_ms')
+  if failed(kept) then kept = {} end
+  local late = kept[1] == instance and (tonumber(args[1]) or 0) <= (tonumber(kept[2] or '') or -1)
+  -- Register first, read afterwards: an operator who wrote before this line finds the worker or is read by it.
+  prune(n, now, retain)
+  if not late then mend(now, 'ZADD', n.workers, show(now), id) end
   if seen_epoch > counter(n) then mend(now, 'HSET', n.ledger, 'epoch', show(seen_epoch)) end
 
   local confirmed = settle_incarnation(n, now, state)
@@ -29,14 +44,18 @@ redis.register_function('ks_beat', function(keys, args)
     epoch = math.max(epoch, was.epoch)
     if mode_of(seen) == 'ENGAGED' and (i == 1 or seen.kind ~= 'absent') then engaged = true end
   end
+  if late then return answer(args[1], run_id(), confirmed, counter(n), rows) end
 
-  local quiet = confirmed and engaged and args[4] == '1' and args[5] == '0'
+  local rival = rival_until(kept, instance, now, retain)
+  local quiet = confirmed and engaged and args[4] == '1' and args[5] == '0' and now >= rival
   local fields = { 'seen_epoch', show(math.max(seen_epoch, epoch)), 'closed', args[4], 'in_flight', args[5],
-    'beat_at_ms', show(now), 'quiet_epoch', quiet and show(epoch) or '0' }
-  for i = 8, #args do fields[#fields + 1] = args[i] end
+    'beat_at_ms', show(now), 'quiet_epoch', quiet and show(epoch) or '0', 'instance', instance, 'nonce', args[1],
+    'rival_until_ms', show(rival) }
+  for i = 9, #args do fields[#fields + 1] = args[i] end
   local before = redis.pcall('HGET', hash, 'quiet_epoch')
   mend(now, 'HSET', hash, unpack(fields))
-  redis.call('PEXPIRE', hash, args[6])
+  -- A worker that vanishes with an order in flight is remembered until somebody takes it off by hand (ks_leave).
+  if args[5] == '0' then redis.call('PEXPIRE', hash, args[6]) else redis.call('PERSIST', hash) end
   if quiet and before ~= show(epoch) then redis.pcall('PUBLISH', n.acks, id .. ' ' .. show(epoch)) end
   return answer(args[1], run_id(), confirmed, counter(n), rows)
 end)

@@ -6,7 +6,7 @@ import pytest
 
 from killswitch.core.audit import parse_entry
 from killswitch.core.fleet import Member, followers, lease_bound_ms, not_quiet, parse_member
-from killswitch.core.lease import closed_by_ms, deadline_ns
+from killswitch.core.lease import LONGEST_LEASE_MS, closed_by_ms, deadline_ns
 from killswitch.core.modes import InvalidInput, Mode, Scope, strictest
 from killswitch.core.reasons import Code
 from killswitch.core.view import FIRST_PICTURE, Picture, View
@@ -138,8 +138,9 @@ def test_member_without_a_hash_is_unknown_silent_and_concerns_every_scope() -> N
 
 def test_longest_lease_of_all_bounds_the_wait() -> None:
     """A member with a longer lease than this tool's own setting is waited for."""
-    assert lease_bound_ms((Member("a", lease_ms=5000), Member("b")), 1000) == 5000
+    assert lease_bound_ms((Member("a", lease_ms=5000), Member("b", lease_ms=10)), 1000) == 5000
     assert lease_bound_ms((), 1000) == 1000
+    assert lease_bound_ms((Member("a", lease_ms=5000), Member("lost", known=False)), 1000) == LONGEST_LEASE_MS
 
 
 def test_audit_entry_of_any_content_is_read_and_nothing_is_made_up() -> None:

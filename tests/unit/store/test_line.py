@@ -44,8 +44,8 @@ def test_questions_are_sent_in_the_agreed_form(ends: tuple[QuestionLine, socket.
     line.ask_read(7)
     keys = [key.encode() for key in KEYS]
     assert heard(peer) == [b"FCALL", b"ks_read", b"2", *keys, b"7"]
-    line.ask_beat(8, Beat("w1", 5, True, 2, 9000, 8000, {"host": "h", "engine": "é"}))
-    told = [b"8", b"w1", b"5", b"1", b"2", b"9000", b"8000", b"host", b"h", b"engine", "é".encode()]
+    line.ask_beat(8, Beat("w1", 5, True, 2, 9000, 8000, "life", {"host": "h", "engine": "é"}))
+    told = [b"8", b"w1", b"5", b"1", b"2", b"9000", b"8000", b"life", b"host", b"h", b"engine", "é".encode()]
     assert heard(peer) == [b"FCALL", b"ks_beat", b"2", *keys, *told]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -203,6 +204,35 @@ def test_bytes_that_are_not_redis_break_the_wire(line: tuple[Wire, Peer], junk: 
     peer.send(junk)
     assert unavailable(wire.receive) is Code.BAD_ANSWER
     assert wire.fileno() == -1
+
+
+def test_broken_wire_keeps_its_descriptor_until_it_is_closed(line: tuple[Wire, Peer]) -> None:
+    """The owner must be able to take it out of what waits on it first."""
+    wire, peer = line
+    number = wire.fileno()
+    peer.end.shutdown(socket.SHUT_WR)
+    assert unavailable(wire.receive) is Code.DISCONNECTED
+    os.fstat(number)
+    wire.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
+
+
+def test_late_answer_on_a_broken_wire_is_never_handed_out(line: tuple[Wire, Peer]) -> None:
+    """Broken is broken, though bytes still arrive."""
+    wire, peer = line
+    assert unavailable(lambda: wire.call("PING")) is Code.NO_ANSWER
+    peer.send(b"+PONG\r\n" + PUSH)
+    assert unavailable(wire.next_answer) is Code.DISCONNECTED
+    assert unavailable(wire.receive) is Code.DISCONNECTED
+    assert unavailable(lambda: wire.wait_push(0.01)) is Code.DISCONNECTED
+
+
+def test_text_that_utf8_does_not_know_is_sent_with_a_mark_in_its_place(line: tuple[Wire, Peer]) -> None:
+    """A lone surrogate stops no sender."""
+    wire, peer = line
+    wire.send("ECHO", "\udce4ngine \xe9")
+    assert peer.end.recv(100) == b"*2\r\n$4\r\nECHO\r\n$9\r\n?ngine \xc3\xa9\r\n"
 
 
 def test_closing_twice_is_harmless(line: tuple[Wire, Peer]) -> None:

@@ -115,7 +115,7 @@ def test_owner_that_wakes_finds_its_engine_taken(store: fakeredis.FakeStrictRedi
     assert not sleeper.owns()
     sleeper.release()
     assert successor.renew()
-    assert successor.owns()
+    assert successor.held()
 
 
 def test_lease_given_up_stays_given_up_when_a_renewal_was_on_its_way(
@@ -142,3 +142,46 @@ def test_holder_of_a_free_engine_is_nobody(store: fakeredis.FakeStrictRedis) -> 
     found = ownership.holder("e1")
     assert found is not None
     assert (found.owner, found.token) == ("b", lease.token)
+
+
+def test_after_a_record_that_only_ran_out_the_next_owner_waits_a_life_of_its_own(
+    store: fakeredis.FakeStrictRedis, hand: HandClock
+) -> None:
+    """A step of the wall clock of Redis ends the record while its owner believes in it: never do two own the engine."""
+    first = taken(store, "a")
+    expire(store)
+    second = taken(store, "b")
+    assert second.wait_s() == LIFE_MS / 1000
+    owned = 0
+    for _ in range(12):
+        assert not (first.owns() and second.owns())
+        owned += first.owns()
+        hand.pass_ms(100)
+        assert second.renew()
+    assert owned == 9
+    assert second.wait_s() == 0
+    assert second.owns()
+
+
+def test_engine_that_was_given_back_is_owned_at_once(store: fakeredis.FakeStrictRedis, hand: HandClock) -> None:
+    """The wait is for owners that went away without a word; also the very first owner waits for nobody."""
+    first = taken(store, "a")
+    assert first.owns()
+    first.release()
+    assert taken(store, "b").owns()
+
+
+def test_owner_that_gives_up_while_it_waits_does_not_vouch_for_the_one_before(
+    store: fakeredis.FakeStrictRedis, hand: HandClock
+) -> None:
+    """The third in the row waits as the second had to, because the first may still believe."""
+    first = taken(store, "a")
+    expire(store)
+    taken(store, "b").release()
+    third = taken(store, "c")
+    assert first.owns()
+    assert not third.owns()
+    hand.pass_ms(LIFE_MS - 200)
+    assert third.renew()
+    hand.pass_ms(200)
+    assert third.owns()

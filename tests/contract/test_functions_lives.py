@@ -1,0 +1,81 @@
+"""The function library: what was held up on the way, or comes from another life of a worker, proves nothing."""
+
+from __future__ import annotations
+
+from tests.support.library import Library
+
+
+def test_beat_that_was_overtaken_writes_nothing(library: Library) -> None:
+    """P6: a beat says how things were when it was sent; one held up on a dead connection is no proof of quiet now."""
+    library.engage()
+    library.beat(nonce=10, closed=False, held=1)
+    library.beat(nonce=9, closed=True, held=0)
+    row = library.worker()
+    assert (row["quiet_epoch"], row["in_flight"], row["nonce"]) == ("0", "1", "10")
+
+
+def test_beat_in_its_turn_is_the_proof(library: Library) -> None:
+    """The guard against late beats does not keep a worker from being called quiet."""
+    epoch = library.engage().epoch
+    library.beat(nonce=10, closed=False, held=1)
+    library.beat(nonce=11, closed=True, held=0)
+    assert library.worker()["quiet_epoch"] == str(epoch)
+
+
+def test_late_goodbye_of_an_earlier_life_takes_nobody_off(library: Library) -> None:
+    """A successor under the same id stays in the membership."""
+    library.beat(instance="first", closed=True)
+    library.beat(instance="second", closed=False, held=1)
+    assert library.raw("FCALL", "ks_leave", 1, library.keys.state, "w1", "first") == 0
+    assert library.members() == {"w1"}
+    assert library.raw("FCALL", "ks_leave", 1, library.keys.state, "w1", "second") == 1
+    assert library.members() == set()
+
+
+def test_two_lives_under_one_id_are_not_called_quiet(library: Library) -> None:
+    """P6: one closed process does not speak for another that was open or had an order in flight."""
+    library.engage()
+    library.beat(instance="a", nonce=5, closed=True, held=1)
+    library.beat(instance="b", nonce=1, closed=True, held=0)
+    assert library.worker()["quiet_epoch"] == "0"
+    library.beat(instance="b", nonce=2, closed=True, held=0)
+    assert library.worker()["quiet_epoch"] == "0"
+
+
+def test_successor_of_a_life_that_ended_closed_is_called_quiet(library: Library) -> None:
+    """A restart under the same id after a clean end is not a conflict."""
+    epoch = library.engage().epoch
+    library.beat(instance="a", nonce=5, closed=True, held=0)
+    library.beat(instance="b", nonce=1, closed=True, held=0)
+    assert library.worker()["quiet_epoch"] == str(epoch)
+
+
+def test_worker_lost_with_an_order_in_flight_stays_until_taken_off_by_hand(library: Library) -> None:
+    """P7: an order in flight is not forgotten because time went by."""
+    library.beat(closed=False, held=1, ttl_ms=1, retain_ms=1)
+    library.beat("w2", retain_ms=1)
+    assert library.raw("PTTL", library.keys.worker("w1")) == -1
+    assert "w1" in library.members()
+    assert library.leave("w1") == 1
+    assert "w1" not in library.members()
+
+
+def test_engage_repeated_after_a_reset_engages_again(library: Library) -> None:
+    """P8: an answer that was lost is not made up for by telling of a stop that somebody has undone since."""
+    first = library.engage("stop", op="one")
+    library.reset(first.epoch)
+    again = library.engage("stop", op="one")
+    assert not again.repeated
+    assert again.epoch > first.epoch
+    assert library.get() == "ENGAGED stop"
+
+
+def test_huge_value_is_seen_by_its_beginning_and_length(library: Library) -> None:
+    """P5: whatever its size, another text closes; and it is not read as a whole."""
+    library.permit()
+    library.set_raw("SAFE" + " " * 300_000)
+    library.beat()
+    row = library.read().rows[0]
+    assert (row.length, len(row.text), row.recorded) == (300_004, 256, True)
+    library.set_raw("SAFE" + " " * 300_001)
+    assert not library.read().rows[0].recorded
