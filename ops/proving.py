@@ -71,9 +71,9 @@ def wait(control: Controller, outcome: Outcome, engaged_ns: int, wait_s: float) 
     console.status_line("")
     bound_ms = 0 if outcome.leases_out or outcome.verdict == Verdict.QUIET else control.lease_bound_ms()
     console.say(*verdict_lines(outcome, bound_ms, paint))
-    if outcome.verdict == Verdict.QUIET and not outcome.members:
+    if not outcome.members:
         console.warn(
-            "no worker is registered there: are KILLSWITCH_REDIS_URL and KILLSWITCH_PREFIX those of the fleet?"
+            "nobody answered because nobody is registered there: are KILLSWITCH_REDIS_URL and KILLSWITCH_PREFIX those of the fleet?"
         )
     return outcome
 
@@ -111,13 +111,15 @@ def verdict_lines(outcome: Outcome, bound_ms: int, paint: Any) -> list[str]:
     everyone = len(outcome.members)
     if outcome.verdict == Verdict.QUIET:
         whole = f"all {everyone} workers" if everyone != 1 else "the one worker"
-        text = f"{whole} closed, no order in flight" if everyone else "no worker is registered"
+        text = f"{whole} closed, no order in flight" if everyone else "no worker follows this scope"
         return [f"{paint('QUIET', 'go')}  {text}, {after}, epoch {outcome.epoch}"]
     waiting = len(outcome.pending)
     told = f"{waiting} of {everyone} workers not proved quiet" if everyone else "not proved quiet"
     lines = [f"{paint('UNCERTAIN', 'alarm')}  {told}, {after}, epoch {outcome.epoch or 'unrecorded'}"]
     if outcome.note:
         lines += wrap(clean(outcome.note), indent="  ")
+    if not everyone:
+        return lines
     for member in outcome.pending:
         lines += pending_lines(member)
     said_closed = all(m.known and m.closed and m.epoch >= outcome.epoch > 0 for m in outcome.pending)

@@ -55,7 +55,7 @@ class WorkerSettings(BaseSettings):
         10_000,
         ge=300,
         le=600_000,
-        description="Life of an engine's ownership lease without renewal; bounds a takeover.",
+        description="Life of an engine's ownership lease without renewal; a takeover may take twice this.",
     )
     heartbeat_ms: int = Field(10_000, ge=50, le=60_000, description="How often the RQ heartbeats are sent.")
     record_ttl_s: int = Field(

@@ -271,11 +271,13 @@ def test_server_that_does_not_answer_is_unavailable_and_not_refused(
     real_library: Library, real_server: RealServer
 ) -> None:
     """Whether a write was done is then unknown, and no second command is sent for it."""
-    quick = Library(connect(parse_url(real_server.unix_url), 0.2), load=False)
+    wire = connect(parse_url(real_server.unix_url), 0.2)
+    quick = Library(wire, load=False)
     real_server.sigstop()
     try:
         with pytest.raises(StoreUnavailable) as caught:
             quick.engage()
     finally:
         real_server.sigcont()
+        wire.close()
     assert caught.value.code is Code.NO_ANSWER
