@@ -72,9 +72,7 @@ def wait(control: Controller, outcome: Outcome, engaged_ns: int, wait_s: float) 
     bound_ms = 0 if outcome.leases_out or outcome.verdict == Verdict.QUIET else control.lease_bound_ms()
     console.say(*verdict_lines(outcome, bound_ms, paint))
     if not outcome.members:
-        console.warn(
-            "nobody answered because nobody is registered there: are KILLSWITCH_REDIS_URL and KILLSWITCH_PREFIX those of the fleet?"
-        )
+        console.warn("nobody is registered there: are KILLSWITCH_REDIS_URL and KILLSWITCH_PREFIX those of the fleet?")
     return outcome
 
 

@@ -127,8 +127,9 @@ class _Group:
         agent.told = agent.closed
         closed = int(agent.closed)
         retain = self._settings.retain_ms
-        words = (agent.name, 0, closed, 0, retain, retain, *self._pairs)
-        agent.ask.send(self._pack("FCALL", "ks_beat", len(self._keys), *self._keys, 7, *words))
+        # The time rises as an agent's nonces do.
+        words = (agent.asked_ns, agent.name, 0, closed, 0, retain, retain, "bench", *self._pairs)
+        agent.ask.send(self._pack("FCALL", "ks_beat", len(self._keys), *self._keys, *words))
 
     def _answered(self, agent: _Agent) -> None:
         agent.reader.feed(agent.ask.recv(_CHUNK))

@@ -6,6 +6,7 @@ eight aligned bytes, which the processors Python runs on read and write in one p
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from pathlib import Path
 from types import TracebackType
@@ -34,4 +35,6 @@ class Board:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.slots.release()
-        self._map.close()
+        # A measuring thread that is just ending may hold a view for a moment longer; the map goes with the process.
+        with contextlib.suppress(BufferError):
+            self._map.close()

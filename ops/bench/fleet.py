@@ -23,7 +23,17 @@ __all__ = ["measure"]
 
 _GROUPS = 2
 _SCOPES = ("strategy:bench", "symbol:EURUSD")
-_SET_BY_SERVER = ("seen_epoch", "closed", "in_flight", "beat_at_ms", "quiet_epoch", "closed_at_ms")
+_SET_BY_SERVER = (
+    "seen_epoch",
+    "closed",
+    "in_flight",
+    "beat_at_ms",
+    "quiet_epoch",
+    "closed_at_ms",
+    "instance",
+    "nonce",
+    "rival_until_ms",
+)
 _SPARE_FILES = 64
 _MOST_CPU = 25
 _MOST_CLOSED_MS = 100
