@@ -1,0 +1,1 @@
+"""One record of what happened, and one judge of it: simulation, real faults and soak write and use the same."""
