@@ -21,7 +21,8 @@ _DEFAULT_PORT = {"redis": 6379, "rediss": 6379, "redis+sentinel": 26379}
 class Endpoint:
     """One Redis, or the sentinels that know which one is the master.
 
-    `hosts` holds one pair for redis and rediss, one or more for redis+sentinel, none for unix.
+    `hosts` holds one pair for redis and rediss, one or more for redis+sentinel, none for unix. The credentials are the
+    server's; a sentinel that demands some is given the same.
     """
 
     scheme: str

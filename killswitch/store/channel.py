@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from killswitch.core.answer import BadAnswer, parse_answer
 from killswitch.core.endpoint import Endpoint
 from killswitch.core.reasons import Code
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.store.wire import Wire, connect
 
-__all__ = ["LADDER", "PushChannel", "open_channel"]
+__all__ = ["LADDER", "PushChannel", "open_channel", "server_of"]
 
 LADDER = ("bcast", "tracking", "keyspace", "polling")
 _MAX_REARM = 100
@@ -37,6 +38,15 @@ class PushChannel:
         """Descriptor to wait on, or -1 where there is none."""
         return -1 if self._wire is None else self._wire.fileno()
 
+    def server(self) -> str | None:
+        """Which server process announces, as `server_of` tells it; None on the polling rung. To be asked before the
+        first question: announcements that come meanwhile are thrown away. Raises StoreUnavailable."""
+        if self._wire is None:
+            return None
+        found = server_of(self._wire, self._keys[0])
+        self._wire.pushes.clear()
+        return found
+
     def drain(self) -> None:
         """Empties the channel and, on the tracking rung, arms it again. Raises StoreUnavailable at its end."""
         if self._wire is None:
@@ -49,6 +59,15 @@ class PushChannel:
         """Closes this process's end, without shutdown."""
         if self._wire is not None:
             self._wire.close()
+
+
+def server_of(wire: Wire, state_key: str) -> str:
+    """The run id of the server at the other end; empty where it refuses the question, as it would a worker's. Raises
+    StoreUnavailable."""
+    try:
+        return parse_answer(wire.call("FCALL", "ks_read", 1, state_key, 0), 1).run_id
+    except (StoreRefused, BadAnswer):
+        return ""
 
 
 def _read_keys(wire: Wire, keys: Sequence[str]) -> None:

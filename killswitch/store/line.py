@@ -1,20 +1,24 @@
-"""The ask connection of a worker: renewals and beats, one question and its answer.
+"""The connections of a worker: questions and their answers on one, announcements on the other, from the same server.
 
-Invariant: only the watcher thread uses it, and at most one question is under way. It never repeats a question and never
-opens anything: it hands over what Redis said, word by word. An answer that is not of the agreed form is a BadAnswer.
+Invariant: only the watcher thread uses them, and at most one question is under way. The line never repeats a question
+and never opens anything: it hands over what Redis said, word by word. An answer that is not of the agreed form is a
+BadAnswer.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from killswitch.core.answer import Answer, parse_answer
 from killswitch.core.endpoint import Endpoint
-from killswitch.errors import StoreRefused
+from killswitch.core.reasons import Code
+from killswitch.errors import StoreRefused, StoreUnavailable
+from killswitch.store.channel import PushChannel, open_channel, server_of
 from killswitch.store.wire import Wire, connect
 
-__all__ = ["Beat", "QuestionLine", "open_line"]
+__all__ = ["Beat", "QuestionLine", "open_line", "open_pair", "say_goodbye"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,10 @@ class QuestionLine:
         self._wire.pushes.clear()
         return found
 
+    def server(self) -> str:
+        """Which server process answers, as `server_of` tells it; to be asked before the first question."""
+        return server_of(self._wire, self._keys[0])
+
     def close(self) -> None:
         """Closes this process's end, without shutdown."""
         self._wire.close()
@@ -82,3 +90,37 @@ class QuestionLine:
 def open_line(endpoint: Endpoint, keys: Sequence[str], timeout_s: float) -> QuestionLine:
     """Connects. Raises StoreUnavailable or StoreRefused."""
     return QuestionLine(connect(endpoint, timeout_s, "killswitch-ask"), keys)
+
+
+def open_pair(
+    endpoint: Endpoint, keys: Sequence[str], wanted: str, timeout_s: float
+) -> tuple[PushChannel, QuestionLine]:
+    """Both connections, the channel armed. `wanted` is the rung, as `open_channel` takes it.
+
+    In a fail-over two connections made one after the other may reach two servers: by a sentinel's answer, a changed
+    name, a balancer. Then changes at the one that is asked would never be announced, so such a pair is refused.
+
+    Raises:
+        StoreUnavailable: no connection, or two servers.
+        StoreRefused: the credentials were refused, or the rung is not to be had.
+    """
+    line = open_line(endpoint, keys, timeout_s)
+    try:
+        channel = open_channel(endpoint, keys, wanted, timeout_s)
+        try:
+            announces = channel.server()
+            if announces is not None and announces != line.server():
+                raise StoreUnavailable(Code.DISCONNECTED, "the two connections reached different servers")
+        except BaseException:
+            channel.close()
+            raise
+    except BaseException:
+        line.close()
+        raise
+    return channel, line
+
+
+def say_goodbye(endpoint: Endpoint, state_key: str, worker_id: str, instance: str, timeout_s: float) -> bool:
+    """Takes one life of a worker off the membership; whether it was there. Raises StoreUnavailable, StoreRefused."""
+    with contextlib.closing(connect(endpoint, timeout_s, "killswitch-leave")) as wire:
+        return wire.call("FCALL", "ks_leave", 1, state_key, worker_id, instance) == 1

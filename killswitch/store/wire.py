@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Any, cast
 
 import hiredis
@@ -19,15 +20,13 @@ from killswitch.clock import now_ns
 from killswitch.core.endpoint import Endpoint
 from killswitch.core.reasons import Code
 from killswitch.errors import LibraryMissing, StoreRefused, StoreUnavailable
+from killswitch.store.reach import left_s, open_tcp, open_unix
+from killswitch.store.sentinel import master_address
 
 __all__ = ["Push", "Wire", "connect", "refusal"]
 
 _CHUNK = 65536
 _NOTHING = object()
-
-_VIGILANCE = {"TCP_KEEPIDLE": 2, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
-"""Seconds, seconds, probes, milliseconds; where the platform has them. A push connection only listens: when the other
-side vanishes without a word, its silence looks like "nothing changed", by default for two hours; so for about 5 s."""
 
 Push = hiredis.PushNotification
 """An out-of-band message (RESP3): an invalidation, or a message of a channel."""
@@ -53,22 +52,29 @@ def refusal(text: str) -> StoreRefused:
     for word in words[:2]:
         if word in _REFUSALS:
             return StoreRefused(_REFUSALS[word], text)
-    if "Function not found" in text:
+    if text.removeprefix("ERR ").startswith("Function not found"):  # elsewhere it is a part of somebody's reason
         return LibraryMissing(
             Code.LIBRARY_MISSING, "the function library is not loaded in this Redis: run `killswitch init`"
         )
-    if "NOPERM" in text or "ACL failure" in text:
+    # The last two are said of a command inside a function, by Valkey and later Redis, and by Redis 7.0.
+    if "NOPERM" in text or "ACL failure" in text or "The user executing the script can't" in text:
         return StoreRefused(Code.REDIS_DENIED, text)
     return StoreRefused(Code.REDIS_REFUSED, text)
 
 
+def _packed(words: tuple[str | bytes | int, ...]) -> bytes:
+    # A lone surrogate (from a file name, say) is sent as "?": it must not stop the sender.
+    encoded = tuple(word.encode(errors="replace") if isinstance(word, str) else word for word in words)
+    return cast(bytes, hiredis.pack_command(cast(Any, encoded)))  # its stub allows one word only
+
+
 class Wire:
-    """A connected, authenticated RESP3 connection."""
+    """A connected, authenticated RESP3 connection. `timeout_s` bounds each wait for an answer."""
 
     def __init__(self, sock: socket.socket, peer: str, timeout_s: float) -> None:
         self._sock = sock
         self._peer = peer
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._is_broken = False
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self.pushes: list[Push] = []
@@ -88,13 +94,13 @@ class Wire:
         Raises:
             StoreUnavailable: the connection is broken, or the send buffer stayed full for the time limit.
         """
+        self._transmit(_packed(args))
+
+    def _transmit(self, data: bytes) -> None:
         self._check_whole()
-        # A lone surrogate (from a file name, say) is sent as "?": it must not stop the sender.
-        words = tuple(arg.encode(errors="replace") if isinstance(arg, str) else arg for arg in args)
-        packed = hiredis.pack_command(cast(Any, words))  # its stub allows one word only
         try:
-            self._sock.settimeout(self._timeout_s)  # waiting for the last answer may have left less
-            self._sock.sendall(packed)
+            self._sock.settimeout(self.timeout_s)  # waiting for the last answer may have left less
+            self._sock.sendall(data)
         except OSError as error:
             raise self._broken(error) from None
 
@@ -115,7 +121,7 @@ class Wire:
             raise self._broken(error) from None
         finally:
             with contextlib.suppress(OSError):
-                self._sock.settimeout(self._timeout_s)
+                self._sock.settimeout(self.timeout_s)
         return self._answers()
 
     def drain(self) -> None:
@@ -137,10 +143,17 @@ class Wire:
             raise answer
         return answer
 
-    def next_answer(self) -> object:
+    def call_many(self, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[object]:
+        """Sends several commands, then waits for their answers, all together within the time for one. A refusal is
+        among the answers as a StoreRefused value. Raises StoreUnavailable as `call` does."""
+        deadline_ns = now_ns() + int(self.timeout_s * 1e9)
+        self._transmit(b"".join(map(_packed, commands)))
+        return [self.next_answer(deadline_ns) for _ in commands]
+
+    def next_answer(self, deadline_ns: int | None = None) -> object:
         """Waits for the next answer; pushes met on the way are kept in `pushes`. Raises as `call` does."""
         self._check_whole()
-        deadline = now_ns() + int(self._timeout_s * 1e9)
+        deadline = deadline_ns or now_ns() + int(self.timeout_s * 1e9)
         while True:
             answers = self._answers(limit=1)
             if answers:
@@ -214,86 +227,63 @@ class Wire:
         if error is None:
             return StoreUnavailable(Code.DISCONNECTED, f"{self._peer} closed the connection")
         if isinstance(error, TimeoutError):
-            return StoreUnavailable(Code.NO_ANSWER, f"{self._peer} did not answer within {self._timeout_s:g} s")
+            return StoreUnavailable(Code.NO_ANSWER, f"{self._peer} did not answer within {self.timeout_s:.3g} s")
         return StoreUnavailable(Code.DISCONNECTED, f"the connection to {self._peer} broke: {error}")
 
 
-def _open_socket(endpoint: Endpoint, host: str, port: int, timeout_s: float) -> socket.socket:
-    if endpoint.scheme == "unix":
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(timeout_s)
-        try:
-            sock.connect(endpoint.path)
-        except OSError:
-            sock.close()
-            raise
-        return sock
-    sock = socket.create_connection((host, port), timeout_s)
-    try:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in _VIGILANCE.items():
-            if hasattr(socket, name):
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-        if endpoint.scheme == "rediss":
-            return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _open(endpoint: Endpoint, host: str, port: int, timeout_s: float) -> Wire:
+def _open(endpoint: Endpoint, host: str, port: int, limit_s: float) -> Wire:
     peer = f"Redis at {endpoint.path}" if endpoint.scheme == "unix" else f"Redis at {host}:{port}"
     try:
-        sock = _open_socket(endpoint, host, port, timeout_s)
-    except TimeoutError:
-        raise StoreUnavailable(Code.UNREACHABLE, f"{peer} did not accept a connection in {timeout_s:g} s") from None
+        if endpoint.scheme == "unix":
+            sock = open_unix(endpoint.path, limit_s)
+        else:
+            sock = open_tcp(host, port, limit_s, endpoint.scheme == "rediss")
+    except TimeoutError as error:
+        why = f": {error}" if "name" in str(error) else ""
+        raise StoreUnavailable(
+            Code.UNREACHABLE, f"{peer} did not accept a connection in {limit_s:.3g} s{why}"
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a name or path that can not be one (UnicodeError, null byte)
         raise StoreUnavailable(Code.UNREACHABLE, f"{peer} cannot be reached: {error}") from None
-    sock.settimeout(timeout_s)
-    return Wire(sock, peer, timeout_s)
+    return Wire(sock, peer, limit_s)
 
 
-def _master_address(endpoint: Endpoint, timeout_s: float) -> tuple[str, int]:
-    """Asks the sentinels in their order; the first that knows the master is believed."""
-    failures = []
-    for host, port in endpoint.hosts:
-        try:
-            wire = _open(endpoint, host, port, timeout_s)
-            with contextlib.closing(wire):
-                found = wire.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", endpoint.master)
-        except (StoreUnavailable, StoreRefused) as error:
-            failures.append(str(error))
-            continue
-        match found:
-            case [bytes(address), bytes(number)] if number.isdigit():
-                return address.decode(errors="replace"), int(number)
-        failures.append(f"the sentinel at {host}:{port} knows no master {endpoint.master!r}")
-    raise StoreUnavailable(Code.UNREACHABLE, "; ".join(failures))
-
-
-def connect(endpoint: Endpoint, timeout_s: float, name: str = "killswitch") -> Wire:
+def connect(endpoint: Endpoint, timeout_s: float, name: str = "killswitch", deadline_ns: int | None = None) -> Wire:
     """Connects, greets in RESP3, authenticates and selects the database.
 
-    `timeout_s` bounds the connect and afterwards each answer. `name` shows in CLIENT LIST.
+    `timeout_s` bounds each step (asking the sentinels, connecting, each answer) and afterwards each answer;
+    `deadline_ns` (`clock.now_ns`) bounds all steps together. `name` shows in CLIENT LIST.
 
     Raises:
         StoreUnavailable: no connection.
-        StoreRefused: the server refused the credentials or the database, or does not know RESP3.
+        StoreRefused: the server refused the credentials or the database, does not know RESP3, or is not the master
+            that the sentinels took it for.
     """
+
+    def limit_s() -> float:
+        return timeout_s if deadline_ns is None else min(timeout_s, left_s(deadline_ns))
+
     host, port = endpoint.hosts[0] if endpoint.hosts else ("", 0)
     if endpoint.scheme == "redis+sentinel":
-        host, port = _master_address(endpoint, timeout_s)
-    wire = _open(endpoint, host, port, timeout_s)
+        host, port = master_address(endpoint, limit_s())
+    wire = _open(endpoint, host, port, limit_s())
     hello: list[str | bytes | int] = ["HELLO", 3]
     if endpoint.password:
         hello += ["AUTH", endpoint.username or "default", endpoint.password]
     try:
-        wire.call(*hello, "SETNAME", name)
+        wire.timeout_s = limit_s()
+        greeting = wire.call(*hello, "SETNAME", name)
+        role = greeting.get(b"role") if isinstance(greeting, dict) else None
+        if endpoint.scheme == "redis+sentinel" and role == b"replica":
+            # A sentinel cut off from the others, or a fail-over under way: what is said here may be old.
+            raise StoreRefused(
+                Code.REDIS_READONLY, f"{wire.peer} is a replica, though the sentinels call it the master"
+            )
         if endpoint.db:
+            wire.timeout_s = limit_s()
             wire.call("SELECT", endpoint.db)
     except BaseException:
         wire.close()
         raise
+    wire.timeout_s = timeout_s
     return wire

@@ -260,6 +260,8 @@ def test_closing_twice_is_harmless(line: tuple[Wire, Peer]) -> None:
         ("ERR ACL failure in script: User x has no permissions to run the 'set' command", Code.REDIS_DENIED),
         ("ERR The user executing the script can't run this command or subcommand script: NOPERM", Code.REDIS_DENIED),
         ("ERR Function not found", Code.LIBRARY_MISSING),
+        ("EPOCH 3 Function not found, wrote somebody", Code.REDIS_REFUSED),
+        ("ERR The user executing the script can't run this command or subcommand script: f", Code.REDIS_DENIED),
         ("ERR unknown command 'client tracking'", Code.REDIS_REFUSED),
         ("WRONGTYPE Operation against a key holding the wrong kind of value", Code.REDIS_REFUSED),
         ("EPOCH 7 is the epoch now", Code.REDIS_REFUSED),
