@@ -15,15 +15,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from killswitch import Agent, Blocked, Settings, View
+from killswitch import Agent, Blocked, KillSwitchError, Settings, View
 from workers import logs
 
-__all__ = ["AgentFactory", "AgentHolder", "switch_agents"]
+__all__ = ["AgentFactory", "AgentHolder", "NotDrained", "switch_agents"]
 
 AgentFactory = Callable[[tuple[str, ...], str | None], Agent]
 """Makes an agent that was not started yet, from scopes and the name of the engine."""
 
 _IDLE_DRAIN_S = 1.0
+
+
+class NotDrained(KillSwitchError):
+    """An order is in flight, so this process's entry in the registry must stay as it is."""
+
+    def __str__(self) -> str:
+        return "an order of this process is in flight: its agent cannot be replaced"
 
 
 def switch_agents(settings: Settings, worker_id: str) -> AgentFactory:
@@ -44,7 +51,9 @@ class AgentHolder:
         self._drain_s = drain_s
         self._listeners: list[Callable[[View], None]] = []
         self._agent: Agent | None = None
+        self._info: dict[str, str] = {}
         self._log = logs.get()
+        self._unleft: Agent | None = None
         self.leaving = False
         """Set when the process is to end: no agent is started any more."""
         self.undrained = False
@@ -75,12 +84,32 @@ class AgentHolder:
             return False
         return True
 
+    def saying(self, **info: str) -> Agent:
+        """The agent of this process with `info` in its entry from its first beat on: it is said before an order goes
+        where it says. An agent without it is replaced.
+
+        Raises:
+            NotDrained: an order is in flight.
+        """
+        if not info.items() <= self._info.items():
+            if self.current.in_flight:
+                raise NotDrained
+            agent = self._make(self._scopes, None)
+            agent.annotate(**info)
+            self._leave(_IDLE_DRAIN_S)
+            self._start(agent)
+            self._info = info
+        return self.current
+
     @contextmanager
-    def serving(self, engine: str, scopes: tuple[str, ...]) -> Iterator[Agent]:
-        """The agent for `engine`, in place of the idle one while the block runs."""
+    def serving(self, engine: str, scopes: tuple[str, ...], **info: str) -> Iterator[Agent]:
+        """The agent for `engine`, in place of the idle one while the block runs. Its entry has `info` from its first
+        beat on, which comes before any permission: nobody sends where its entry does not say."""
         both = tuple(dict.fromkeys((*self._scopes, *scopes)))
         agent = self._make(both, engine)  # what cannot be made costs the job, not the idle agent
+        agent.annotate(**info)
         self._leave(_IDLE_DRAIN_S)
+        self._info = {}
         self._start(agent)
         try:
             yield agent
@@ -99,6 +128,9 @@ class AgentHolder:
         """Makes `agent` the one of this process. If its start is cut short the process ends."""
         for listener in self._listeners:
             agent.on_open(listener)
+        if self._unleft is not None:
+            agent.succeed(self._unleft)
+            self._unleft = None
         self._agent = agent
         try:
             agent.start()
@@ -120,5 +152,6 @@ class AgentHolder:
             self.undrained = True
             self._log.error("agent_not_drained", in_flight=agent.in_flight, drain_s=drain_s)
         elif not left:  # the switch's Redis did not answer: shown as silent until its entry is too old
+            self._unleft = agent
             self._log.warning("agent_not_left")
         return not self.undrained

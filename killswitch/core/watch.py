@@ -167,7 +167,8 @@ class Watch:
         decision = decide(answer, self._version, self.scopes, self.seen_epoch, self.engaged_epoch)
         self.seen_epoch = max(self.seen_epoch, decision.epoch)
         if decision.mode is Mode.ENGAGED and decision.code in _STOPPED_BY_RECORD:
-            self.engaged_epoch = max(self.engaged_epoch, decision.epoch)
+            # The highest seen, not this stop's: a flushed record counts from one again, and the old one may come back.
+            self.engaged_epoch = self.seen_epoch
         if decision.mode is Mode.ENGAGED:
             return self._stay_closed(now_ns, question, decision)
         return self._open(now_ns, question, decision)

@@ -29,13 +29,13 @@ from killswitch.core.watch import Ask, Watch
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.gate.gate import Gate
 from killswitch.gate.readiness import make_readiness
+from killswitch.gate.waiting import make_waiting
 from killswitch.gate.watcher import Watcher
 from killswitch.settings import Settings
-from killswitch.store.channel import PushChannel, open_channel
+from killswitch.store.channel import PushChannel
 from killswitch.store.functions import LIBRARY_VERSION
 from killswitch.store.keys import Keys
-from killswitch.store.line import Beat, QuestionLine, open_line
-from killswitch.store.wire import connect
+from killswitch.store.line import Beat, QuestionLine, open_pair, say_goodbye
 
 __all__ = ["Agent"]
 
@@ -83,6 +83,7 @@ class Agent:
         self._changed = threading.Condition()
         self._watcher: Watcher | None = None
         self._ending: Watcher | None = None  # being stopped by close()
+        self._unleft = ""  # the life of a predecessor that could not say goodbye
         self._seen = (0, 0)  # what a watcher begins with: in the child of a fork, what the parent's had seen
         _AGENTS.add(self)  # for as long as it exists: another thread may fork in the middle of start() or close()
 
@@ -101,6 +102,12 @@ class Agent:
                 raise
         return self
 
+    def succeed(self, closed: Agent) -> None:
+        """Takes the place of an agent of this process under the same worker id that was closed with every permit back
+        but could not leave: its entry is taken off before the first beat of this one, or it would count as a rival's.
+        Call it before start()."""
+        self._unleft = closed._instance
+
     def close(self, drain_s: float = 5.0) -> bool:
         """Closes the gate, waits at most `drain_s` seconds for permits, and leaves the membership if all are back.
 
@@ -112,6 +119,7 @@ class Agent:
         if watcher is None:
             return False
         watcher.stop()
+        self.gate.book.on_drained = lambda: None  # a book that named the old watcher would keep it, and its descriptors
         self._ending = None
         deadline = now_ns() + int(drain_s * 1e9)
         while self.gate.book.count() and now_ns() < deadline:
@@ -175,17 +183,14 @@ class Agent:
         names = tuple(str(scope) for scope in self.scopes)
         watch = Watch(self.settings.timing, LIBRARY_VERSION, names, random.Random(secrets.randbits(64)))
         watch.seen_epoch, watch.engaged_epoch = seen_epoch, engaged_epoch
-        return Watcher(self.gate, watch, self._open_connections, self._make_beat, self._heard)
+        return Watcher(self.gate, watch, make_waiting(), self._open_connections, self._make_beat, self._heard)
 
     def _open_connections(self) -> tuple[PushChannel, QuestionLine]:
-        timeout_s = self.settings.patience_ms / 1000
-        endpoint = self.settings.endpoint
-        line = open_line(endpoint, self._state_keys, timeout_s)
-        try:
-            return open_channel(endpoint, self._state_keys, self.settings.rung, timeout_s), line
-        except BaseException:
-            line.close()
-            raise
+        settings = self.settings
+        if self._unleft:
+            self._say_goodbye(self._unleft)
+            self._unleft = ""
+        return open_pair(settings.endpoint, self._state_keys, settings.rung, settings.patience_ms / 1000)
 
     def _make_beat(self, question: Ask, held: int, rung: str) -> Beat:
         picture = self.gate.picture
@@ -231,14 +236,14 @@ class Agent:
 
     def _leave(self) -> bool:
         try:
-            wire = connect(self.settings.endpoint, self.settings.patience_ms / 1000, "killswitch-leave")
-            try:
-                return wire.call("FCALL", "ks_leave", 1, self._keys.state, self.worker_id, self._instance) == 1
-            finally:
-                wire.close()
+            return self._say_goodbye(self._instance)
         except (StoreUnavailable, StoreRefused) as error:
             _LOG.warning("could not leave the membership: %s", error)
             return False
+
+    def _say_goodbye(self, instance: str) -> bool:
+        settings = self.settings
+        return say_goodbye(settings.endpoint, self._keys.state, self.worker_id, instance, settings.patience_ms / 1000)
 
     # -- fork ---------------------------------------------------------------------------------------------------
 

@@ -8,10 +8,7 @@ should it be starved, the lease runs out without it.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import selectors
-import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -24,6 +21,7 @@ from killswitch.core.view import Picture
 from killswitch.core.watch import Action, Ask, Connect, Drain, Drop, Phase, Show, Watch
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.gate.gate import Gate
+from killswitch.gate.waiting import Waiting
 from killswitch.store.channel import PushChannel
 from killswitch.store.line import Beat, QuestionLine
 
@@ -37,11 +35,13 @@ Listener = Callable[[Picture, Picture], None]
 
 
 class Watcher:
-    """One thread per agent. `opener` makes both connections, `make_beat` the beat for a question, the number of
-    permits held and the rung; `on_change` hears of each picture that opens or closes the gate, after the actions of
-    its batch are done."""
+    """One thread per agent. `waiting` is what it waits with, its own to close. `opener` makes both connections,
+    `make_beat` the beat for a question, the number of permits held and the rung; `on_change` hears of each picture
+    that opens or closes the gate, after the actions of its batch are done."""
 
-    def __init__(self, gate: Gate, watch: Watch, opener: Opener, make_beat: BeatMaker, on_change: Listener) -> None:
+    def __init__(
+        self, gate: Gate, watch: Watch, waiting: Waiting, opener: Opener, make_beat: BeatMaker, on_change: Listener
+    ) -> None:
         self.watch = watch
         self.rung = "none"
         self._gate = gate
@@ -51,11 +51,7 @@ class Watcher:
         self._channel: PushChannel | None = None
         self._line: QuestionLine | None = None
         self._push_fd = -1
-        self._selector = selectors.DefaultSelector()
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
-        self._selector.register(self._wake_in, selectors.EVENT_READ)
+        self._waiting = waiting
         self._stopping = False
         self._changes: list[tuple[Picture, Picture]] = []
         self._telling = False
@@ -78,13 +74,12 @@ class Watcher:
 
     def wake(self) -> None:
         """Makes the thread look up: permits were returned, or it is to stop. Any thread, never blocks."""
-        with contextlib.suppress(OSError):
-            self._wake_out.send(b"!")
+        self._waiting.wake()
 
     def abandon(self) -> None:
         """In the child of a fork: gives the inherited descriptors back without a word to anybody."""
-        self._selector.close()
-        for end in (self._channel, self._line, self._wake_in, self._wake_out):
+        self._waiting.close()
+        for end in (self._channel, self._line):
             if end is not None:
                 end.close()
 
@@ -102,22 +97,18 @@ class Watcher:
             self._tell()
         finally:
             self._drop()
-            self._selector.close()
-            self._wake_in.close()
-            self._wake_out.close()
+            self._waiting.close()
 
     def _turn(self) -> None:
         due = self.watch.deadline_ns()
         timeout_s = None if due is None else max(0.0, (due - now_ns()) / 1e9)
-        ready = {key.fd for key, _ in self._selector.select(timeout_s)}
+        ready, woken = self._waiting.wait(timeout_s)
         # The push side first: what it announces makes the answer that may be waiting beside it void.
         if self._channel is not None and self._channel.fileno() in ready:
             self._perform(self.watch.pushed(now_ns()))
         if self._line is not None and self._line.fileno() in ready:
             self._perform(self._take_answers())
-        if self._wake_in.fileno() in ready:
-            with contextlib.suppress(BlockingIOError):
-                self._wake_in.recv(4096)
+        if woken:
             if self._stopping:
                 self._perform(self.watch.stop(now_ns()))
             elif self._gate.book.count() == 0:
@@ -200,8 +191,8 @@ class Watcher:
         if self._push_fd >= 0:
             # Watched by every check before anything can open the gate.
             self._gate.readiness.watch(self._push_fd)
-            self._selector.register(self._push_fd, selectors.EVENT_READ)
-        self._selector.register(self._line.fileno(), selectors.EVENT_READ)
+            self._waiting.watch(self._push_fd)
+        self._waiting.watch(self._line.fileno())
 
     def _drop(self) -> None:
         """Always after the gate was closed: from here on a check finds no socket to ask.
@@ -209,11 +200,7 @@ class Watcher:
         Unregistered first and closed then: while a forked child holds a copy of the socket, closing alone would leave
         it in both sets, readable for ever, and nobody could take it out any more."""
         self._gate.readiness.forget(self._push_fd)
-        # By the numbers kept here: a wire that broke names none any more.
-        for fd, key in list(self._selector.get_map().items()):
-            if key.fileobj is not self._wake_in:
-                with contextlib.suppress(KeyError, ValueError, OSError):
-                    self._selector.unregister(fd)
+        self._waiting.forget_all()
         for end in (self._channel, self._line):
             if end is not None:
                 end.close()

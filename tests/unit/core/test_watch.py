@@ -110,6 +110,23 @@ def test_engaged_epoch_never_opens_again() -> None:
     assert stage.picture.is_open
 
 
+def test_permission_from_before_a_stop_never_opens_again() -> None:
+    """A flushed or swapped record counts from one again; when the old one comes back, its permission is void."""
+    stage = Stage().run_until_open()
+    permitted = stage.redis.rows[0]
+    stage.tick(250)
+    stage.redis.rows[0] = row("ENGAGED", permitted.epoch - 1)
+    stage.execute()
+    stage.deliver()
+    assert stage.picture.code is Code.ENGAGED
+    stage.redis.rows[0] = permitted
+    stage.settle(1000)
+    assert stage.picture.code is Code.EPOCH_BEHIND
+    stage.redis.record(0, "SAFE")
+    stage.settle(1000)
+    assert stage.picture.is_open
+
+
 def test_latch_survives_reconnection_and_stopping() -> None:
     """Another connection does not make a worker forget what it saw."""
     stage = Stage().run_until_open()
