@@ -123,6 +123,11 @@ class Code(StrEnum):
         "The signal was made under another epoch than the one in force.",
         "None: the signal is void; the next one carries the new epoch.",
     )
+    JOURNAL_FULL = (
+        "journal_full",
+        "The admission journal holds as many orders as it may: no gateway deals with them.",
+        "Start the gateway of this journal: `killswitch-worker gateway`.",
+    )
     FORKED = "forked", "This process was forked; its gate starts anew.", "None: it arms itself."
     STOPPED = "stopped", "The agent was closed or never started.", "Start the agent."
     WATCHER_DEAD = (

@@ -6,14 +6,15 @@ the version, so there is no separate check that could be forgotten. Only `killsw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Protocol
 
 __all__ = ["LIBRARY", "LIBRARY_VERSION", "OPERATIONS", "Caller", "library_source", "load_library"]
 
 LIBRARY = "killswitch"
-LIBRARY_VERSION = 1
-OPERATIONS = ("ks_beat", "ks_engage", "ks_leave", "ks_read", "ks_reduce", "ks_reset")
+LIBRARY_VERSION = 2
+OPERATIONS = ("ks_admit", "ks_beat", "ks_engage", "ks_leave", "ks_outcome", "ks_read", "ks_reduce", "ks_reset")
 
 
 class Caller(Protocol):
@@ -21,6 +22,11 @@ class Caller(Protocol):
 
     def call(self, *args: str | bytes | int) -> object:
         """Sends one command and returns the answer; raises StoreUnavailable or StoreRefused."""
+        ...
+
+    def call_many(self, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[object]:
+        """Sends several commands at once and returns their answers, refusals as StoreRefused values; raises
+        StoreUnavailable."""
         ...
 
 

@@ -48,6 +48,10 @@ class Keys:
         """Hash with a TTL: what one worker last said of itself."""
         return f"{self.prefix}:worker:{worker_id}"
 
+    def journal(self, name: str) -> str:
+        """Stream: admitted orders that no gateway has dealt with. `:position`, `:fence` and `:outcomes` follow it."""
+        return f"{self.prefix}:journal:{name}"
+
     @property
     def acks(self) -> str:
         """Channel: `<worker> <epoch>` when a worker becomes quiet, `<worker> left` when it leaves."""

@@ -162,8 +162,9 @@ def test_restarted_server_is_engaged_in_writing_by_the_first_beat(durable_server
     assert (library.get() or "").startswith("ENGAGED Redis restarted")
     library.beat()
     found = library.verdict(seen=epoch, stopped=epoch)
-    assert (found.code, found.epoch) == (Code.ENGAGED, epoch + 1)
-    library.reset(epoch + 1)
+    assert found.code is Code.ENGAGED
+    assert found.epoch > epoch + 100, "an epoch that was given and lost could be named in a reset"
+    library.reset(found.epoch)
     assert library.verdict().mode is Mode.SAFE
     wire.close()
 
@@ -179,7 +180,7 @@ def test_engaged_state_survives_a_restart_with_a_new_epoch(durable_server: RealS
     library = Library(wire, load=False)
     library.beat()
     assert library.get() == "ENGAGED before"
-    assert library.worker()["quiet_epoch"] == str(epoch + 1)
+    assert int(library.worker()["quiet_epoch"]) > epoch
     wire.close()
 
 

@@ -42,6 +42,15 @@ def test_two_lives_under_one_id_are_not_called_quiet(library: Library) -> None:
     assert library.worker()["quiet_epoch"] == "0"
 
 
+def test_life_that_was_closed_when_it_asked_may_have_opened_by_the_answer(library: Library) -> None:
+    """P6: a first beat is sent closed and opens by its answer; another life under the id does not speak for it."""
+    library.permit()
+    library.beat(instance="a", nonce=5, closed=True, held=0)
+    library.engage()
+    library.beat(instance="b", nonce=1, closed=True, held=0)
+    assert library.worker()["quiet_epoch"] == "0"
+
+
 def test_successor_of_a_life_that_ended_closed_is_called_quiet(library: Library) -> None:
     """A restart under the same id after a clean end is not a conflict."""
     epoch = library.engage().epoch

@@ -175,7 +175,8 @@ def test_every_answer_carries_version_and_nonce(library: Library) -> None:
     """A worker can tell a foreign library and a foreign answer."""
     reply = library.raw("FCALL", "ks_read", 1, library.keys.state, "the-nonce")
     assert reply[:2] == [LIBRARY_VERSION, b"the-nonce"]
-    assert library.raw("FCALL", "ks_beat", 1, library.keys.state, "n2", "w", 0, 1, 0, 9, 9)[:2] == [1, b"n2"]
+    reply = library.raw("FCALL", "ks_beat", 1, library.keys.state, "n2", "w", 0, 1, 0, 9, 9)
+    assert reply[:2] == [LIBRARY_VERSION, b"n2"]
     change = library.raw("FCALL", "ks_engage", 1, library.keys.state, "r")
     assert tuple(word.decode() for word in change[::2]) == (
         "version",

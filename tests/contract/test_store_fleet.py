@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from killswitch.core.fleet import MEMBER_FIELDS
 from killswitch.core.modes import Mode
 from killswitch.core.reasons import Code
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.store.fleet import FleetStore
+from killswitch.store.functions import LIBRARY_VERSION
 from tests.support.library import Library, Scripted
 
 
@@ -122,7 +124,7 @@ def test_foreign_library_is_shown_as_trouble(fleet: FleetStore, library: Library
     library.permit()
     row = "{'value', 'SAFE', 4, -1, '2', 1}"
     for body, code in (
-        (f"return {{2, a[1], 'r', 1, '2', {{ {row} }} }}", Code.LIBRARY_MISMATCH),
+        (f"return {{{LIBRARY_VERSION + 1}, a[1], 'r', 1, '2', {{ {row} }} }}", Code.LIBRARY_MISMATCH),
         ("return 'hello'", Code.BAD_ANSWER),
     ):
         source = f"#!lua name=killswitch\nredis.register_function('ks_read', function(k, a) {body} end)"
@@ -183,7 +185,8 @@ def test_replies_out_of_step_are_not_believed(answer: object) -> None:
 
 def test_pairs_are_read_in_both_protocols() -> None:
     """RESP2 gives pairs as a flat list."""
-    library = Library(Scripted([b"10", b"0"], [b"w1", b"9000"], [b"host", b"h", b"in_flight", b"0"]), load=False)
+    values = [{"host": b"h", "in_flight": b"0"}.get(name) for name in MEMBER_FIELDS]
+    library = Library(Scripted([b"10", b"0"], [b"w1", b"9000"], values), load=False)
     (member,) = FleetStore(library.caller, library.keys).members()
     assert (member.worker_id, member.host, member.beat_age_ms) == ("w1", "h", 1000)
 

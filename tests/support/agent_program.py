@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from killswitch import Agent, Blocked, Permit, Settings, clock
+from tests.support.venue import VenueLine
 
 SLOTS = 9
 ROWS = 2  # this process, and the child that it forks
@@ -68,9 +69,9 @@ class Program:
     def __init__(self, config: dict[str, Any]) -> None:
         self.slots = map_slots(Path(config["slots"]))
         settings = Settings(**config["settings"])
-        self.agent = Agent(
-            settings, config["scopes"], engine=config["engine"], worker_id=config["worker_id"] or None
-        ).start()
+        self.agent = Agent(settings, config["scopes"], engine=config["engine"], worker_id=config["worker_id"] or None)
+        self.agent.annotate(**config["info"])  # before its first beat, as trading processes do
+        self.agent.start()
         self.permits: list[Permit] = []
         self.end = threading.Event()
 
@@ -125,6 +126,14 @@ class Program:
         threading.Thread(target=hold, daemon=True).start()
         entered.wait()
         return result[0]
+
+    def do_send(self, order_id: str, venue: str, session: str) -> str:
+        """Sends the order of the last permit taken, and returns that; empty when the venue took it, else the error."""
+        permit = self.permits.pop()
+        with VenueLine(venue) as line:
+            answer = line.order(order_id, permit.epoch, session=session, worker=self.agent.worker_id)
+        permit.__exit__(None, None, None)
+        return str(answer.get("error", ""))
 
     def do_release(self) -> None:
         while self.permits:

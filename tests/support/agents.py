@@ -11,7 +11,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,7 @@ class Worker:
         scopes: Sequence[str] = (),
         engine: str = "",
         worker_id: str = "",
+        info: Mapping[str, str] | None = None,
         **changes: Any,
     ) -> None:
         path = folder / f"slots-{len(list(folder.iterdir()))}"
@@ -126,6 +127,7 @@ class Worker:
             "scopes": list(scopes),
             "engine": engine,
             "worker_id": worker_id,
+            "info": dict(info or {}),
             "main": main,
         }
         with self._log.open("wb") as log:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import redis.exceptions
 from fakeredis import FakeRedis, FakeServer
 
 from killswitch.core.answer import Answer, Decision, decide, parse_answer
 from killswitch.core.modes import Scope
+from killswitch.errors import StoreRefused
+from killswitch.store.admission import AdmissionLine
 from killswitch.store.functions import LIBRARY_VERSION, Caller, load_library
 from killswitch.store.keys import Keys
 from killswitch.store.switch import Change, SwitchStore, as_text
@@ -36,8 +38,20 @@ class FakeCaller:
         except redis.exceptions.ResponseError as error:
             raise refusal(_whole_text(error)) from None
 
+    def call_many(self, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[object]:
+        """One after the other; refusals as values."""
+        return [answer_of(self, command) for command in commands]
+
     def close(self) -> None:
         self.client.close()
+
+
+def answer_of(caller: FakeCaller | Scripted, command: tuple[str | bytes | int, ...]) -> object:
+    """The answer to one command, a refusal as the value that it is."""
+    try:
+        return caller.call(*command)
+    except StoreRefused as error:
+        return error
 
 
 def _whole_text(error: redis.exceptions.ResponseError) -> str:
@@ -60,6 +74,10 @@ class Scripted:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def call_many(self, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[object]:
+        """One after the other; refusals as values."""
+        return [answer_of(self, command) for command in commands]
 
 
 class Library:
@@ -123,6 +141,36 @@ class Library:
         words: list[str | int] = [number, worker, seen, int(closed), held, ttl_ms, retain_ms, instance, *pairs]
         return parse_answer(self.raw("FCALL", "ks_beat", len(keys), *keys, *words), len(keys))
 
+    def admit(
+        self,
+        epoch: int,
+        order_id: str = "o-1",
+        *,
+        scopes: Sequence[str] = (),
+        reduces: bool = False,
+        journal: str = "orders",
+        worker: str = "w1",
+        order: str = "{}",
+    ) -> str:
+        """Asks as a worker would; the id of the entry. Raises Blocked, OrderConflict or AdmissionUnknown."""
+        line = AdmissionLine(cast(Any, self.caller), self._state_keys(scopes), journal, self.keys.journal(journal))
+        return line.admit(worker, epoch, reduces, order_id, order)
+
+    def journal(self, name: str = "orders") -> list[tuple[str, dict[str, str]]]:
+        """What waits in a journal, oldest first."""
+        return self._stream(self.keys.journal(name))
+
+    def outcomes(self, name: str = "orders") -> list[dict[str, str]]:
+        """What the gateways said, oldest first."""
+        return [fields for _, fields in self._stream(f"{self.keys.journal(name)}:outcomes")]
+
+    def _stream(self, key: str) -> list[tuple[str, dict[str, str]]]:
+        entries = []
+        for entry_id, flat in self.raw("XRANGE", key, "-", "+"):
+            texts = [as_text(item) for item in flat]
+            entries.append((as_text(entry_id), dict(zip(texts[::2], texts[1::2], strict=True))))
+        return entries
+
     def leave(self, worker: str = "w1") -> int:
         return int(self.raw("FCALL", "ks_leave", 1, self.keys.state, worker))
 
@@ -136,11 +184,7 @@ class Library:
 
     def audit(self) -> list[dict[str, str]]:
         """Every entry, oldest first."""
-        entries = []
-        for _, flat in self.raw("XRANGE", self.keys.audit, "-", "+"):
-            texts = [as_text(item) for item in flat]
-            entries.append(dict(zip(texts[::2], texts[1::2], strict=True)))
-        return entries
+        return [fields for _, fields in self._stream(self.keys.audit)]
 
     def worker(self, worker: str = "w1") -> dict[str, str]:
         found = self.raw("HGETALL", self.keys.worker(worker))

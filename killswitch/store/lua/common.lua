@@ -14,6 +14,7 @@
 local MAX_EPOCH = 9007199254740991
 local MAX_TEXT = 256
 local OP_TTL_MS = 3600000
+local LEAP = 1000
 local EXHAUSTED = 'ERR the epoch counter is exhausted, which only tampering can do: '
   .. 'rename the ledger and the audit stream away and restart the workers'
 local DONE_FIELDS = { 'version', 'epoch', 'was', 'state', 'at_ms', 'repeated' }
@@ -21,7 +22,14 @@ local NEW_HISTORY = '0000000000000000000000000000000000000000'
 
 local run_id_of_this_server = nil
 
+-- A fleet asks under the same few keys thousands of times a second, so what follows from a key is kept. The tables are
+-- shared by all calls: nobody writes into them.
+local MOST_NAMES = 1000
+local kept_names, names_kept = {}, 0
+
 local function names(key)
+  local found = kept_names[key]
+  if found then return found end
   local base, scope = string.match(key, '^(.-):state:(.+)$')
   if not base then
     base = string.match(key, '^(.+):state$')
@@ -30,11 +38,14 @@ local function names(key)
   if not base then
     error({ err = 'ERR the first key must be <prefix>:state or <prefix>:state:<dimension>:<name>' })
   end
-  return {
+  found = {
     state = base .. ':state', ledger = base .. ':ledger', audit = base .. ':audit', acks = base .. ':acks',
-    workers = base .. ':workers', worker = base .. ':worker:', op = base .. ':op:',
-    key = key, scope = scope,
+    workers = base .. ':workers', worker = base .. ':worker:', op = base .. ':op:', journal = base .. ':journal:',
+    key = key, scope = scope, token = scope .. ':token', epoch = scope .. ':epoch', text = scope .. ':text',
   }
+  if names_kept >= MOST_NAMES then kept_names, names_kept = {}, 0 end
+  if #key <= MAX_TEXT then kept_names[key], names_kept = found, names_kept + 1 end
+  return found
 end
 
 local function failed(reply)
@@ -69,17 +80,18 @@ end
 
 -- What lies under a state key: kind is value, absent or another type's name.
 local function observe(key)
-  local length = redis.pcall('STRLEN', key)
-  if failed(length) then
-    if not says(length, 'WRONGTYPE') then error(length) end
+  local pttl = redis.call('PTTL', key)
+  if pttl == -2 then return { kind = 'absent', text = '', pttl = -2 } end
+  -- Never the whole of a huge value: reading it on every question would keep Redis from answering the operator.
+  local text = redis.pcall('GETRANGE', key, 0, MAX_TEXT)
+  if failed(text) then
+    if not says(text, 'WRONGTYPE') then error(text) end
     local kind = redis.call('TYPE', key)
     return { kind = 'wrong-type', text = type(kind) == 'table' and kind.ok or kind, pttl = -1 }
   end
-  -- Never the whole of a huge value: reading it on every question would keep Redis from answering the operator.
-  local raw = length > MAX_TEXT and redis.call('GETRANGE', key, 0, MAX_TEXT - 1) or redis.call('GET', key)
-  if not raw then return { kind = 'absent', text = '', pttl = -2 } end
-  local pttl = redis.call('PTTL', key)
-  return { kind = 'value', text = raw, length = length, pttl = pttl, ends = pttl >= 0 and redis.call('PEXPIRETIME', key) or nil }
+  local length = #text
+  if length > MAX_TEXT then text, length = string.sub(text, 1, MAX_TEXT), redis.call('STRLEN', key) end
+  return { kind = 'value', text = text, length = length, pttl = pttl, ends = pttl >= 0 and redis.call('PEXPIRETIME', key) or nil }
 end
 
 -- A short stand-in for what was observed, its end of life included: exact up to MAX_TEXT bytes, which is far more than
@@ -165,10 +177,13 @@ local function counter(n)
   return to_epoch(ledger_fields(n, { 'epoch' })[1]) or audited(n)
 end
 
--- The epoch of the next change in `scope`: above all that is remembered anywhere, so none is used twice.
+-- The epoch of the next change in `scope`: above all that is remembered anywhere, so none is used twice. What was
+-- remembered under another incarnation may lack its last changes, whose epochs somebody may have seen, and may name in a
+-- reset: they are leapt over.
 local function next_epoch(n, scope)
-  local known = to_epoch(ledger_fields(n, { scope .. ':epoch' })[1]) or 0
-  return math.min(math.max(counter(n), audited(n), known) + 1, MAX_EPOCH)
+  local kept, inc = ledger_fields(n, { scope .. ':epoch', 'run_id', 'replid' }), incarnation()
+  local step = kept[2] and (kept[2] ~= inc.run_id or kept[3] ~= inc.replid) and LEAP or 1
+  return math.min(math.max(counter(n), audited(n), to_epoch(kept[1]) or 0) + step, MAX_EPOCH)
 end
 
 -- Gives a change its epoch, its ledger record and its audit entry. The entry is written first: where it cannot be,
@@ -188,13 +203,13 @@ local function recorded(n, scope)
   return { token = values[1] or nil, epoch = to_epoch(values[2]) or 0, text = values[3] or '(nothing)' }
 end
 
--- A key that was changed by hand gets its epoch and entry from whoever comes by first.
+-- A key that was changed by hand gets its epoch and entry from whoever comes by first. Returns the record that holds then.
 local function reconcile(n, scope, seen, now)
   local was = recorded(n, scope)
   local is = token(seen)
-  if was.token == is then return was.epoch end
+  if was.token == is then return was end
   -- Nothing there and nothing on record: a scope nobody used, or a Redis nobody initialised.
-  if not was.token and seen.kind == 'absent' and (scope ~= 'switch' or counter(n) == 0) then return was.epoch end
+  if not was.token and seen.kind == 'absent' and (scope ~= 'switch' or counter(n) == 0) then return was end
   local change = {
     from = was.text, to = shown(seen), token = is, reason = 'changed by hand', actor = 'unattributed', via = 'raw',
   }
@@ -202,12 +217,13 @@ local function reconcile(n, scope, seen, now)
   if seen.kind == 'absent' and ended and now >= ended then
     change.reason, change.actor, change.via = 'the time-boxed permission ran out', 'killswitch', 'expiry'
   end
-  return record(n, scope, now, change)
+  return { token = is, epoch = record(n, scope, now, change), text = change.to }
 end
 
 -- A permission is valid only under the incarnation it was given in. In a new one the switch is engaged in writing, so
 -- that GET shows what is so, and so that a later SET SAFE is a change made here and now.
--- Returns false when this user may not write the state; then nothing is recorded and every gate stays closed.
+-- Returns false when this user may not write the state; then the record forgets its incarnation, so that nobody's reading
+-- confirms the permission, and every gate stays closed.
 local function settle_incarnation(n, now, state)
   local inc = incarnation()
   if inc.run_id == '' then return false end
@@ -222,7 +238,10 @@ local function settle_incarnation(n, now, state)
   local was = recorded(n, 'switch')
   if mode_of(state) ~= 'ENGAGED' then
     local text = 'ENGAGED Redis restarted, failed over or lost its record; permit again'
-    if failed(redis.pcall('SET', n.state, text)) then return false end
+    if failed(redis.pcall('SET', n.state, text)) then
+      mend(now, 'HSET', n.ledger, 'run_id', '')
+      return false
+    end
     local from = shown(state)
     state.kind, state.text, state.pttl, state.ends = 'value', text, -1, nil
     record(n, 'switch', now, { from = from, to = text, token = token(state), reason = 'incarnation changed',
@@ -266,27 +285,12 @@ local function done(n, verb, op, epoch, was, seen, now)
   return reply
 end
 
--- Takes workers off the membership that have been silent for longer than `retain` ms and whose hash has expired: a worker
--- that asked for a longer memory is not taken off by one with a shorter. When everybody seems to have been silent, it
--- was the server's clock that jumped (or the fleet that slept): then nobody is taken off until all had time to beat.
-local function prune(n, now, retain)
-  local newest = redis.pcall('ZREVRANGE', n.workers, 0, 0, 'WITHSCORES')
-  if failed(newest) or not newest[1] then return end
-  if now - tonumber(newest[2]) > retain then
-    mend(now, 'HSET', n.ledger, 'prune_after_ms', show(now + retain))
-  elseif now > (tonumber(ledger_fields(n, { 'prune_after_ms' })[1] or '0') or 0) then
-    for _, id in ipairs(redis.call('ZRANGEBYSCORE', n.workers, '-inf', show(now - retain), 'LIMIT', 0, 100)) do
-      if redis.call('EXISTS', n.worker .. id) == 0 then redis.call('ZREM', n.workers, id) end
-    end
-  end
-end
-
 -- The answer to a worker, see core/answer.py: version, nonce, run id, confirmed, counter, then one row per key.
 local function answer(nonce, run, confirmed, epochs, rows)
-  return { VERSION, nonce, run, confirmed and 1 or 0, show(epochs), rows }
+  return { VERSION, nonce, run, confirmed and 1 or 0, epochs, rows }
 end
 
 local function row(seen, was)
   local matches = was.token == token(seen) or (was.token == nil and seen.kind == 'absent')
-  return { seen.kind, seen.text, seen.length or #seen.text, seen.pttl, show(was.epoch), matches and 1 or 0 }
+  return { seen.kind, seen.text, seen.length or #seen.text, seen.pttl, was.epoch, matches and 1 or 0 }
 end

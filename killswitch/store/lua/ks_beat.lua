@@ -9,12 +9,28 @@
 -- nonce is not above the last one was held up on a dead connection: it says how things were, and writes nothing.
 -- Returns the same as ks_read.
 
--- Whether another life under the same worker id was neither closed and empty nor long silent when it last spoke: then
--- this row cannot speak for both, and is not called quiet until the other has been forgotten.
+-- Takes workers off the membership that have been silent for longer than `retain` ms and whose hash has expired: a worker
+-- that asked for a longer memory is not taken off by one with a shorter. When everybody seems to have been silent, it
+-- was the server's clock that jumped (or the fleet that slept): then nobody is taken off until all had time to beat.
+local function prune(n, now, retain)
+  local newest = redis.pcall('ZREVRANGE', n.workers, 0, 0, 'WITHSCORES')
+  if failed(newest) or not newest[1] then return end
+  if now - tonumber(newest[2]) > retain then
+    mend(now, 'HSET', n.ledger, 'prune_after_ms', show(now + retain))
+  elseif now > (tonumber(ledger_fields(n, { 'prune_after_ms' })[1] or '0') or 0) then
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', n.workers, '-inf', show(now - retain), 'LIMIT', 0, 100)) do
+      if redis.call('EXISTS', n.worker .. id) == 0 then redis.call('ZREM', n.workers, id) end
+    end
+  end
+end
+
+-- Until when another life under the same worker id counts: one that was not quiet when it last spoke, and may live on.
+-- This row cannot speak for both, and is not called quiet until then.
 local function rival_until(kept, instance, now, retain)
   local before = tonumber(kept[6] or '0') or 0
   if not kept[1] or kept[1] == instance then return before end
-  if kept[3] == '1' and kept[4] == '0' then return before end
+  -- Closed and empty is not enough: the answer to that very beat may have opened it. Quiet means it was a stop.
+  if kept[3] == '1' and kept[4] == '0' and (to_epoch(kept[7]) or 0) > 0 then return before end
   return math.max(before, (tonumber(kept[5] or '0') or 0) + retain)
 end
 
@@ -25,7 +41,8 @@ redis.register_function('ks_beat', function(keys, args)
   local state = observe(keys[1])
   local id, instance, retain = args[2], args[8] or '', tonumber(args[7])
   local hash = n.worker .. id
-  local kept = redis.pcall('HMGET', hash, 'instance', 'nonce', 'closed', 'in_flight', 'beat_at_ms', 'rival_until_ms')
+  local kept = redis.pcall('HMGET', hash, 'instance', 'nonce', 'closed', 'in_flight', 'beat_at_ms', 'rival_until_ms',
+    'quiet_epoch')
   if failed(kept) then kept = {} end
   local late = kept[1] == instance and (tonumber(args[1]) or 0) <= (tonumber(kept[2] or '') or -1)
   -- Register first, read afterwards: an operator who wrote before this line finds the worker or is read by it.
@@ -38,8 +55,7 @@ redis.register_function('ks_beat', function(keys, args)
   for i, key in ipairs(keys) do
     local scope = names(key).scope
     local seen = i == 1 and state or observe(key)
-    if confirmed then reconcile(n, scope, seen, now) end
-    local was = recorded(n, scope)
+    local was = confirmed and reconcile(n, scope, seen, now) or recorded(n, scope)
     rows[i] = row(seen, was)
     epoch = math.max(epoch, was.epoch)
     if mode_of(seen) == 'ENGAGED' and (i == 1 or seen.kind ~= 'absent') then engaged = true end
@@ -52,10 +68,9 @@ redis.register_function('ks_beat', function(keys, args)
     'beat_at_ms', show(now), 'quiet_epoch', quiet and show(epoch) or '0', 'instance', instance, 'nonce', args[1],
     'rival_until_ms', show(rival) }
   for i = 9, #args do fields[#fields + 1] = args[i] end
-  local before = redis.pcall('HGET', hash, 'quiet_epoch')
   mend(now, 'HSET', hash, unpack(fields))
   -- A worker that vanishes with an order in flight is remembered until somebody takes it off by hand (ks_leave).
   if args[5] == '0' then redis.call('PEXPIRE', hash, args[6]) else redis.call('PERSIST', hash) end
-  if quiet and before ~= show(epoch) then redis.pcall('PUBLISH', n.acks, id .. ' ' .. show(epoch)) end
+  if quiet and kept[7] ~= show(epoch) then redis.pcall('PUBLISH', n.acks, id .. ' ' .. show(epoch)) end
   return answer(args[1], run_id(), confirmed, counter(n), rows)
 end)

@@ -8,8 +8,8 @@ redis.register_function('ks_read', function(keys, args)
   -- One look at the ledger for everything: a fleet asks this thousands of times a second.
   local fields = { 'run_id', 'epoch' }
   for i, key in ipairs(keys) do
-    local scope = names(key).scope
-    fields[2 * i + 1], fields[2 * i + 2] = scope .. ':token', scope .. ':epoch'
+    local of = names(key)
+    fields[2 * i + 1], fields[2 * i + 2] = of.token, of.epoch
   end
   local kept = ledger_fields(n, fields)
   local rows = {}

@@ -8,12 +8,13 @@ redis.register_function('ks_reduce', function(keys, args)
   local again = receipt(n, 'reduce', op)
   if again then return again end
   local now = server_ms()
+  local looked_at = recorded(n, n.scope).epoch
   local state = observe(n.state)
   settle_incarnation(n, now, state)
   local before = observe(keys[1])
-  local current = reconcile(n, n.scope, before, now)
+  local current = reconcile(n, n.scope, before, now).epoch
   local tightens = mode_of(before) ~= 'ENGAGED' or (n.scope ~= 'switch' and before.kind == 'absent')
-  if not tightens and to_epoch(args[3]) ~= current then
+  if not tightens and (to_epoch(args[3]) ~= current or current ~= looked_at) then
     return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now, and reducing would loosen: name the epoch you looked at')
   end
   if not tightens and next_epoch(n, n.scope) >= MAX_EPOCH then return redis.error_reply(EXHAUSTED) end

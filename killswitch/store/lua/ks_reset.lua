@@ -1,25 +1,33 @@
 -- ks_reset: permit trading again, provided that nothing changed since the operator looked.
 --   FCALL ks_reset 1 <prefix>:state[:<dimension>:<name>] <epoch> [reason] [actor] [ttl ms] [operation id] [via]
--- epoch: the one that `status` (or HGET <prefix>:ledger switch:epoch) showed. ttl: the permission ends by itself; only
--- for the switch, because an absent scope means "follow the switch", so its expiry would loosen.
+-- epoch: the one that `status` (or HGET <prefix>:ledger switch:epoch) showed; one that this very call gives to a change
+-- made by hand can not have been looked at. ttl: the permission ends by itself; 0 or nothing: it does not. Only for the
+-- switch, because an absent scope means "follow the switch", so its expiry would loosen.
 -- Returns the same as ks_engage. Error `EPOCH <current>`: the switch was changed since, nothing was done.
+
+local LONGEST_MS = 366 * 86400 * 1000
+
 redis.register_function('ks_reset', function(keys, args)
   local n = names(keys[1])
   local reason, actor, op = clean(args[2], 'no reason given'), clean(args[3], 'unattributed'), args[5]
   local again = receipt(n, 'reset', op)
   if again then return again end
-  local ttl = tonumber(args[4] or '') or 0
+  local ttl = to_epoch((args[4] or '') == '' and '0' or args[4])
+  if not ttl or ttl > LONGEST_MS then
+    return redis.error_reply('ERR a time limit is a whole number of milliseconds, at most a year; 0 or nothing for none')
+  end
   if ttl > 0 and n.scope ~= 'switch' then
     return redis.error_reply('ERR a time limit is for the switch only: an expired scope would follow the switch')
   end
   local now = server_ms()
+  local looked_at = recorded(n, n.scope).epoch
   local state = observe(n.state)
   if not settle_incarnation(n, now, state) then
     return redis.error_reply('INCARNATION the server does not tell its run id, so no permission can be bound to it')
   end
   local before = observe(keys[1])
-  local current = reconcile(n, n.scope, before, now)
-  if to_epoch(args[1]) ~= current then
+  local current = reconcile(n, n.scope, before, now).epoch
+  if to_epoch(args[1]) ~= current or current ~= looked_at then
     return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now, the switch was changed since you looked')
   end
   if next_epoch(n, n.scope) >= MAX_EPOCH then

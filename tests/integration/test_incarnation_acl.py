@@ -1,0 +1,25 @@
+"""A worker whose user may not write the state: it cannot put a new incarnation's stop into words, only keep to it."""
+
+from __future__ import annotations
+
+import pytest
+
+from killswitch import Code, EpochConflict
+from tests.support.agents import closes_with, open_epoch, stays_closed
+from tests.support.switch import Switch
+
+
+def test_server_that_was_a_replica_for_a_while_opens_nobody_who_may_not_write_the_state(switch: Switch) -> None:
+    """P9: a server that was demoted and promoted again may have missed an engagement, whoever it is that asks it."""
+    switch.server.cli("ACL", "SETUSER", "worker", "on", ">pw", "~*", "&*", "+@all", "-set")
+    agent = switch.agent_at(switch.server.unix_url.replace("unix://", "unix://worker:pw@"))
+    open_epoch(agent)
+    switch.raw("REPLICAOF", "127.0.0.1", "1")
+    closes_with(agent, Code.REDIS_READONLY)
+    switch.raw("REPLICAOF", "NO", "ONE")
+    closes_with(agent, Code.INCARNATION_CHANGED)
+    stays_closed(agent, answers=10)
+    with pytest.raises(EpochConflict):
+        switch.permit()  # the operator may write, and thereby puts it into words
+    switch.permit()
+    open_epoch(agent)
