@@ -16,24 +16,34 @@ if TYPE_CHECKING:
     from killswitch.control.outcome import Outcome, Verdict
     from killswitch.core.audit import AuditEntry
     from killswitch.core.fleet import FleetStatus, Member, SwitchState
+    from killswitch.core.journal import JournalEntry
     from killswitch.core.modes import Mode, Scope
+    from killswitch.core.proof import Standing
     from killswitch.core.reasons import Code
+    from killswitch.core.sinks import SinkAddress
     from killswitch.core.view import View
     from killswitch.errors import (
+        AdmissionUnknown,
         Blocked,
         EpochConflict,
         InvalidInput,
+        JournalLost,
         KillSwitchError,
         LibraryMissing,
+        OrderConflict,
         SettingsError,
         StoreRefused,
         StoreUnavailable,
     )
+    from killswitch.gate.admission import Admission
     from killswitch.gate.agent import Agent
     from killswitch.gate.gate import Gate, Permit
     from killswitch.settings import Settings
+    from killswitch.store.journal import Journal
 
 __all__ = [
+    "Admission",
+    "AdmissionUnknown",
     "Agent",
     "AuditEntry",
     "Blocked",
@@ -44,15 +54,21 @@ __all__ = [
     "Gate",
     "InitReport",
     "InvalidInput",
+    "Journal",
+    "JournalEntry",
+    "JournalLost",
     "KillSwitchError",
     "LibraryMissing",
     "Member",
     "Mode",
+    "OrderConflict",
     "Outcome",
     "Permit",
     "Scope",
     "Settings",
     "SettingsError",
+    "SinkAddress",
+    "Standing",
     "StoreRefused",
     "StoreUnavailable",
     "SwitchState",
@@ -62,6 +78,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Admission": "gate.admission",
     "Agent": "gate.agent",
     "AuditEntry": "core.audit",
     "Code": "core.reasons",
@@ -70,12 +87,16 @@ _HOMES = {
     "Gate": "gate.gate",
     "InitReport": "control.controller",
     "InvalidInput": "core.modes",
+    "Journal": "store.journal",
+    "JournalEntry": "core.journal",
     "Member": "core.fleet",
     "Mode": "core.modes",
     "Outcome": "control.outcome",
     "Permit": "gate.gate",
     "Scope": "core.modes",
     "Settings": "settings",
+    "SinkAddress": "core.sinks",
+    "Standing": "core.proof",
     "SwitchState": "core.fleet",
     "Verdict": "control.outcome",
     "View": "core.view",

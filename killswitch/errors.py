@@ -6,12 +6,15 @@ from killswitch.core.modes import InvalidInput, Mode
 from killswitch.core.reasons import Code
 
 __all__ = [
+    "AdmissionUnknown",
     "Blocked",
     "EpochConflict",
     "InvalidInput",
+    "JournalLost",
     "KillSwitchError",
     "LibraryMissing",
     "LocalServerMissing",
+    "OrderConflict",
     "SettingsError",
     "StoreRefused",
     "StoreUnavailable",
@@ -61,6 +64,43 @@ class StoreRefused(_StoreTrouble):
 
 class LibraryMissing(StoreRefused):
     """The function library is not loaded in this Redis, or has another version; `killswitch init` loads it."""
+
+
+class AdmissionUnknown(KillSwitchError):
+    """No answer came to an admission: the order `order_id` may or may not be in the journal. Asking again for the same
+    order under the same id is safe. `code` and `reason` say what went wrong on the way."""
+
+    def __init__(self, order_id: str, code: Code, reason: str) -> None:
+        super().__init__(order_id, code, reason)
+        self.order_id = order_id
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"order {self.order_id} may or may not be in the journal: {self.reason}"
+
+
+class OrderConflict(KillSwitchError):
+    """Another order was admitted under this client order id, as the journal's entry `entry_id`; nothing was done."""
+
+    def __init__(self, entry_id: str) -> None:
+        super().__init__(entry_id)
+        self.entry_id = entry_id
+
+    def __str__(self) -> str:
+        return f"another order was admitted under this client order id (entry {self.entry_id}): use a new id"
+
+
+class JournalLost(KillSwitchError):
+    """Another gateway, with the higher `token`, has taken the journal called `journal`; nothing was done."""
+
+    def __init__(self, journal: str, token: int) -> None:
+        super().__init__(journal, token)
+        self.journal = journal
+        self.token = token
+
+    def __str__(self) -> str:
+        return f"the journal {self.journal} belongs to another gateway by now (token {self.token})"
 
 
 class EpochConflict(KillSwitchError):

@@ -19,8 +19,9 @@ from killswitch.clock import now_ns
 from killswitch.core.endpoint import Endpoint, parse_url
 from killswitch.core.modes import SWITCH, InvalidInput, Scope
 from killswitch.core.words import check_reason
-from killswitch.errors import SettingsError, StoreUnavailable
+from killswitch.errors import SettingsError
 from killswitch.store.attempts import attempt_twice
+from killswitch.store.bounded import durability
 from killswitch.store.keys import Keys
 from killswitch.store.switch import Durability, SwitchStore
 from killswitch.store.wire import Wire
@@ -34,7 +35,6 @@ DEFAULT_URL = "redis://localhost:6379/0"
 DEFAULT_PREFIX = "killswitch"
 DEFAULT_TIMEOUT_MS = 2000
 _ACTOR_MAX = 128
-_REPLICA_WAIT_MS = 200
 _PREFIX_RULE = re.compile(r"[A-Za-z0-9_.{}-]{1,64}(:[A-Za-z0-9_.{}-]{1,64}){0,3}")
 
 
@@ -198,17 +198,13 @@ def engage(
     operation = os.urandom(8).hex()
 
     def press(wire: Wire) -> Press:
-        store = SwitchStore(wire, target.keys)
-        change = store.engage(scope, reason, who, operation, "command")
+        change = SwitchStore(wire, target.keys).engage(scope, reason, who, operation, "command")
         made = Press(
             change.epoch, str(scope or SWITCH), change.was, change.state, who, reason, change.repeated, now_ns()
         )
         # From here on nothing raises: the stop is set, and what is not known is told as not known.
         if on_engaged is not None:
             on_engaged(made)
-        try:
-            return replace(made, durability=store.durability(_REPLICA_WAIT_MS))
-        except StoreUnavailable:
-            return made
+        return replace(made, durability=durability(wire, target.keys))
 
     return attempt_twice(target.endpoint, target.timeout_ms / 1000, "killswitch-engage", press)

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from killswitch.core.endpoint import Endpoint, parse_url
 from killswitch.core.lease import LONGEST_LEASE_MS
+from killswitch.core.sinks import SinkAddress, parse_sinks
 from killswitch.core.watch import Timing
 from killswitch.errors import SettingsError
 
@@ -86,6 +87,10 @@ class Settings(BaseSettings):
         Literal["halt"],
         Field(description="What a restarted or failed-over Redis means: `halt` stays closed until somebody resets."),
     ] = "halt"
+    sinks: Annotated[
+        str,
+        Field(description="Order sinks that can be fenced: `name=unix:///path,other=tcp://host:port`. No passwords."),
+    ] = ""
     actor: Annotated[str, Field(max_length=128, description="Who is on record; default user@host.")] = ""
 
     def __init__(self, **values: Any) -> None:
@@ -114,6 +119,12 @@ class Settings(BaseSettings):
         parse_url(value)
         return value
 
+    @field_validator("sinks")
+    @classmethod
+    def _check_sinks(cls, value: str) -> str:
+        parse_sinks(value)
+        return value
+
     @model_validator(mode="wrap")
     @classmethod
     def _check_as_a_whole(cls, data: Any, handler: ModelWrapValidatorHandler[Settings]) -> Settings:
@@ -135,6 +146,11 @@ class Settings(BaseSettings):
     def endpoint(self) -> Endpoint:
         """The URL taken apart, with the separate password filled in."""
         return parse_url(self.redis_url).with_password(self.redis_password)
+
+    @property
+    def sink_addresses(self) -> dict[str, SinkAddress]:
+        """Where the order sinks are, by name."""
+        return parse_sinks(self.sinks)
 
     @property
     def timing(self) -> Timing:
@@ -172,7 +188,7 @@ def _between(known: dict[str, int]) -> list[str]:
 def _explain(item: Any) -> str:
     text = str(item["msg"]).removeprefix("Value error, ")
     name = ENV_PREFIX + str(item["loc"][0]).upper()
-    shown = "" if "URL" in name or "PASSWORD" in name else f"={item['input']!r:.60}"
+    shown = "" if any(word in name for word in ("URL", "PASSWORD", "SINKS")) else f"={item['input']!r:.60}"
     return f"{name}{shown}: {text[:1].lower()}{text[1:]}"
 
 

@@ -26,6 +26,10 @@ class Exit(IntEnum):
     )
     USAGE = 2, "Wrong usage: an option, a value or a setting is not valid. Nothing was sent."
     UNCERTAIN = 3, "Engaged, but not proved quiet: somebody did not answer, or the wait was interrupted."
+    FENCED = (
+        4,
+        "Engaged and FENCED: somebody did not answer, but its lease has run out and its sinks refuse its old orders.",
+    )
     UNREACHABLE = 69, "Redis could not be reached or did not answer."
     INTERNAL = 70, "An unexpected error; `killswitch --traceback ...` shows where."
     INTERRUPTED = 130, "Interrupted before there was a result."

@@ -96,14 +96,15 @@ def redis_cli_line(target: Target, scope: Scope | None, reason: str) -> str:
     return shlex.join([*words, "SET", target.keys.scope_state(scope), f"ENGAGED {reason.strip()}"])
 
 
-def _bound(target: Target) -> tuple[int, str]:
-    """How long after now every lease has run out, and when that is. Loads the rest: there is time now."""
+def _bound(target: Target, ask: bool) -> tuple[int, str]:
+    """How long after now every lease has run out, and when that is, as `Controller.lease_bound_ms` tells it. Loads the
+    rest: there is time now."""
     from ops.loading import control_for
 
     control, violations = control_for(target)
     for text in violations:
         console.warn(f"the settings are not valid, so the longest possible lease is assumed: {text}")
-    bound_ms = control.lease_bound_ms()
+    bound_ms = control.lease_bound_ms(ask)
     return bound_ms, wall_text(wall_ms() + bound_ms)
 
 
@@ -115,7 +116,7 @@ def tell_unreachable(error: StoreUnavailable, target: Target, scope: Scope | Non
     console.trouble("NOT CONFIRMED" if sent else "NOT ENGAGED", f"{clean(error.reason)}; {doubt}", "alarm")
     console.tell("  If only this host is cut off, workers go on trading. Engage from another host:")
     console.tell(f"    {clean(line)}")
-    bound_ms, at = _bound(target)
+    bound_ms, at = _bound(target, ask=False)
     console.tell(
         *wrap(
             f"If Redis is dead or frozen no worker can renew: every gate is closed by {at} ({span(bound_ms)} from now)."
@@ -144,7 +145,7 @@ def tell_refused(error: StoreRefused, target: Target, scope: Scope | None, reaso
             closed_by=None,
         )
     console.trouble("NOT ENGAGED", f"Redis refuses writes: {clean(error.reason)} [{code}]", "alarm")
-    bound_ms, at = _bound(target)
+    bound_ms, at = _bound(target, ask=True)
     console.tell(
         *wrap(
             "It refuses the workers' renewals as well, so while it goes on refusing every gate that depends on this "

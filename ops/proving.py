@@ -13,12 +13,13 @@ from ops.render import clean, fit, span, wrap
 from ops.screens import member_name
 
 if TYPE_CHECKING:
-    from killswitch import Controller, Member
+    from killswitch import Controller, Member, Standing
     from killswitch.quick import Press
 
 __all__ = ["as_outcome", "outcome_object", "pending_lines", "verdict_lines", "wait"]
 
 _NAMED = 3
+_SHOWN = 50
 
 
 def as_outcome(press: Press) -> Outcome:
@@ -48,49 +49,30 @@ def outcome_object(outcome: Outcome) -> dict[str, Any]:
 def wait(control: Controller, outcome: Outcome, engaged_ns: int, wait_s: float) -> Outcome:
     """Waits at most `wait_s` seconds after `engaged_ns` for the proof, and tells how it ended."""
     paint = console.paint
-    expected = _expected(control, outcome.scope)
-    quiet: set[str] = set()
 
-    def progress() -> None:
-        missing = [clean(name) for name in expected if name not in quiet]
-        if missing:
-            more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-            text = f"  waiting for {', '.join(missing[:_NAMED])}{more} (at most {wait_s:g} s)"
+    def looked(pending: tuple[Member, ...]) -> None:
+        if pending:
+            more = f" and {len(pending) - _NAMED} more" if len(pending) > _NAMED else ""
+            names = ", ".join(clean(fit(member.worker_id, 99)) for member in pending[:_NAMED])
+            text = f"  waiting for {names}{more} (at most {wait_s:g} s)"
             console.status_line(paint(fit(text, 99), "dim"))
 
     def seen(member: Member, _quiet: bool) -> None:
-        quiet.add(member.worker_id)
         after = span((now_ns() - engaged_ns) / NS_PER_MS)
         console.status_line("")
         first, *rest = wrap(f"{member_name(member)}, seen after {after}", indent=" " * 9)
         console.say(f"  {paint('quiet', 'green')}  {first.lstrip()}", *rest)
-        progress()
 
-    progress()
-    outcome = replace(control.prove(outcome, wait_s, engaged_ns, seen), durability=outcome.durability)
+    outcome = replace(control.prove(outcome, wait_s, engaged_ns, seen, looked), durability=outcome.durability)
     console.status_line("")
-    bound_ms = 0 if outcome.leases_out or outcome.verdict == Verdict.QUIET else control.lease_bound_ms()
-    console.say(*verdict_lines(outcome, bound_ms, paint))
-    if not outcome.members:
+    console.say(*verdict_lines(outcome, paint))
+    if not outcome.members and (not outcome.note or "registered" in outcome.note):
         console.warn("nobody is registered there: are KILLSWITCH_REDIS_URL and KILLSWITCH_PREFIX those of the fleet?")
     return outcome
 
 
-def _expected(control: Controller, scope: str) -> list[str]:
-    """Who will be waited for, for the progress line only."""
-    from killswitch import KillSwitchError
-
-    if not console.live:
-        return []
-    try:
-        members = control.status().members
-    except KillSwitchError:
-        return []
-    return [m.worker_id for m in members if scope == "switch" or scope in m.scopes or not m.known]
-
-
 def pending_lines(member: Member) -> list[str]:
-    """One worker that is not proved quiet, with its last words; nothing is cut."""
+    """One worker that is not proved quiet, with its last words; no order id is cut."""
     if not member.known:
         text = f"{member_name(member)}: its last words are gone (silent for {span(member.beat_age_ms)})"
         return wrap(text, indent="  ")
@@ -103,8 +85,29 @@ def pending_lines(member: Member) -> list[str]:
     return lines
 
 
-def verdict_lines(outcome: Outcome, bound_ms: int, paint: Any) -> list[str]:
-    """How the wait ended. `bound_ms`: when after the engagement every lease has run out, where it has not."""
+def _standing_lines(stands: Standing | None) -> list[str]:
+    """What its sinks do, or what is missing for that to be a proof."""
+    if stands is None:
+        return []
+    if not stands.fenced:
+        return wrap(f"not fenced: {clean(stands.missing)}", indent="    ")
+    places = ", ".join(f"{clean(one.sink)} refuses epochs below {one.fence}" for one in stands.fences)
+    return wrap(f"fenced: its lease has run out, and {places}", indent="    ")
+
+
+def _all_pending_lines(outcome: Outcome) -> list[str]:
+    """Everybody who is not proved quiet, as far as a screen has room for them."""
+    stands = {one.worker_id: one for one in outcome.fences}
+    lines = []
+    for member in outcome.pending[:_SHOWN]:
+        lines += pending_lines(member) + _standing_lines(stands.get(member.worker_id))
+    if len(outcome.pending) > _SHOWN:
+        lines.append(f"  and {len(outcome.pending) - _SHOWN} more; --output json names them all")
+    return lines
+
+
+def verdict_lines(outcome: Outcome, paint: Any) -> list[str]:
+    """How the wait ended."""
     after = f"{span(outcome.waited_ms)} after the engagement"
     everyone = len(outcome.members)
     if outcome.verdict == Verdict.QUIET:
@@ -113,13 +116,19 @@ def verdict_lines(outcome: Outcome, bound_ms: int, paint: Any) -> list[str]:
         return [f"{paint('QUIET', 'go')}  {text}, {after}, epoch {outcome.epoch}"]
     waiting = len(outcome.pending)
     told = f"{waiting} of {everyone} workers not proved quiet" if everyone else "not proved quiet"
+    if outcome.verdict == Verdict.FENCED:
+        text = (
+            "No gate is open and none of their orders can reach a sink any more, however late they wake up. One that "
+            "had reached its sink before may work there: look for it."
+        )
+        head = f"{paint('FENCED', 'warn')}  {told}, but fenced, {after}, epoch {outcome.epoch}"
+        return [head, *_all_pending_lines(outcome), *wrap(text, indent="  ")]
     lines = [f"{paint('UNCERTAIN', 'alarm')}  {told}, {after}, epoch {outcome.epoch or 'unrecorded'}"]
     if outcome.note:
         lines += wrap(clean(outcome.note), indent="  ")
     if not everyone:
         return lines
-    for member in outcome.pending:
-        lines += pending_lines(member)
+    lines += _all_pending_lines(outcome)
     said_closed = all(m.known and m.closed and m.epoch >= outcome.epoch > 0 for m in outcome.pending)
     if said_closed and outcome.pending:
         text = (
@@ -131,8 +140,14 @@ def verdict_lines(outcome: Outcome, bound_ms: int, paint: Any) -> list[str]:
             "Every lease has run out: no gate is open any more, not even there. Orders that had passed their gate may "
             "still reach the broker: look for them there."
         )
+    elif outcome.lease_bound_ms is None:
+        text = (
+            "A master that was replaced may go on permitting where it was cut off, and nothing bounds for how long: "
+            "min-replicas-to-write is 0, or may not be read. Make sure that the old master is down. The engagement "
+            "stays; run it again with --wait for the proof."
+        )
     else:
-        left_ms = max(bound_ms - outcome.waited_ms, 0)
+        left_ms = max(outcome.lease_bound_ms - outcome.waited_ms, 0)
         text = (
             f"Leases may still run: until {wall_text(wall_ms() + int(left_ms))} ({span(left_ms)} from now) a gate may"
             " be open at these workers. The engagement stays; run it again with --wait for the proof."

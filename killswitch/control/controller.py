@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from killswitch.clock import NS_PER_MS, now_ns
+from killswitch.clock import now_ns
+from killswitch.control.fencing import Fencing
 from killswitch.control.outcome import Outcome, Verdict
-from killswitch.control.quiescence import MemberSeen, wait_quiet
+from killswitch.control.quiescence import Looked, MemberSeen, Task, wait_quiet
 from killswitch.core.audit import AuditEntry
 from killswitch.core.endpoint import Endpoint
-from killswitch.core.fleet import FleetStatus, lease_bound_ms
+from killswitch.core.fleet import FleetStatus, Member, lease_bound_ms
 from killswitch.core.lease import closed_by_ms
 from killswitch.core.modes import SWITCH, InvalidInput, Scope
 from killswitch.core.words import check_reason
@@ -21,16 +22,16 @@ from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.settings import Settings
 from killswitch.store.attempts import attempt_twice
 from killswitch.store.audit import read_audit
+from killswitch.store.bounded import durability, split_brain_ms
 from killswitch.store.fleet import FleetStore
 from killswitch.store.functions import LIBRARY_VERSION
 from killswitch.store.keys import Keys
-from killswitch.store.switch import Change, Durability, SwitchStore
+from killswitch.store.switch import Change, SwitchStore
 from killswitch.store.wire import Wire, connect
 
 __all__ = ["Controller", "InitReport"]
 
 T = TypeVar("T")
-_REPLICA_WAIT_MS = 200
 _NAME = "killswitch-control"
 
 
@@ -46,6 +47,10 @@ class InitReport:
 
 
 def _ignore(_member: object, _quiet: bool) -> None:
+    return None
+
+
+def _ignore_look(_pending: object) -> None:
     return None
 
 
@@ -95,7 +100,7 @@ class Controller:
     ) -> Outcome:
         """Stops the fleet, or the part `scope` names; unconditional, repeatable.
 
-        With `wait_s` it then waits at most that many seconds for the proof of quiet. `on_engaged` hears of the
+        With `wait_s` it then waits at most that many seconds for the proof (see `prove`). `on_engaged` hears of the
         engagement before the wait, `on_member(member, quiet)` of each member as it turns quiet. `operation` makes
         a repetition by the caller recognisable.
 
@@ -109,8 +114,7 @@ class Controller:
         name = str(part or SWITCH)
 
         def press(wire: Wire) -> Outcome:
-            store = SwitchStore(wire, self._keys)
-            change = store.engage(part, reason, who, operation, self._via)
+            change = SwitchStore(wire, self._keys).engage(part, reason, who, operation, self._via)
             engaged_ns = now_ns()
             # From here on nothing raises: the stop is set, and what is not known is told as not known.
             outcome = _outcome(change, name, who, reason)
@@ -118,36 +122,45 @@ class Controller:
                 on_engaged(outcome)
             if wait_s is not None:
                 outcome = self.prove(outcome, wait_s, engaged_ns, on_member)
-            return replace(outcome, durability=_durability(store))
+            return replace(outcome, durability=durability(wire, self._keys))
 
         return self._repeatable(press)
 
     def prove(
-        self, outcome: Outcome, wait_s: float, engaged_ns: int | None = None, on_member: MemberSeen | None = None
+        self,
+        outcome: Outcome,
+        wait_s: float,
+        engaged_ns: int | None = None,
+        on_member: MemberSeen | None = None,
+        on_look: Looked | None = None,
     ) -> Outcome:
-        """Waits for the proof of quiet of an engagement that was made, here or elsewhere, as `outcome` tells.
+        """Waits for the proof of an engagement that was made, here or elsewhere, as `outcome` tells.
 
-        At most `wait_s` seconds from `engaged_ns` (`clock.now_ns`, default: now) on; looks at least once. `on_member`
-        hears of each member as it turns quiet. Raises nothing: a proof that could not be had is UNCERTAIN.
+        At most `wait_s` seconds from `engaged_ns` (`clock.now_ns`, default: now) on, and half a second more for a look
+        that is under way; looks at least once. `on_member` hears of each member as it turns quiet, `on_look` after each
+        look of those who are not. Fences the sinks of those whose lease runs out unheard. Raises nothing: a proof that
+        could not be had is UNCERTAIN.
         """
-        lease_ms, seen = self.settings.lease_ms, on_member or _ignore
+        settings = self.settings
         engaged_ns = now_ns() if engaged_ns is None else engaged_ns
-        try:
-            with self._connected() as wire:
-                found = wait_quiet(wire, self._keys, outcome.scope, outcome.epoch, engaged_ns, wait_s, lease_ms, seen)
-        except (StoreUnavailable, StoreRefused) as error:
-            note = f"the proof could not be had: {error}"
-            waited_ms = (now_ns() - engaged_ns) / NS_PER_MS
-            return replace(outcome, verdict=Verdict.UNCERTAIN, waited_ms=waited_ms, note=note)
-        quiet = not found.pending and not found.note
+
+        def reach(until_ns: int) -> Wire:
+            return connect(self._endpoint, settings.timeout_ms / 1000, _NAME, until_ns)
+
+        split_ms = split_brain_ms(reach, settings.endpoint)
+        task = Task(outcome.scope, outcome.epoch, engaged_ns, wait_s, settings.lease_ms, split_ms)
+        fencing = Fencing(settings.sink_addresses)
+        found = wait_quiet(reach, self._keys, task, fencing, on_member or _ignore, on_look or _ignore_look)
         return replace(
             outcome,
-            verdict=Verdict.QUIET if quiet else Verdict.UNCERTAIN,
+            verdict=Verdict.QUIET if found.quiet else Verdict.FENCED if found.fenced else Verdict.UNCERTAIN,
             epoch=found.epoch,
             members=found.members,
             pending=found.pending,
+            fences=found.standings,
             waited_ms=found.waited_ms,
             leases_out=found.leases_out,
+            lease_bound_ms=found.bound_ms,
             note=found.note,
         )
 
@@ -169,9 +182,8 @@ class Controller:
         operation = operation or secrets.token_hex(8)
 
         def change(wire: Wire) -> Outcome:
-            store = SwitchStore(wire, self._keys)
-            done = store.reduce(part, reason, who, epoch, operation, self._via)
-            return replace(_outcome(done, str(part or SWITCH), who, reason), durability=_durability(store))
+            done = SwitchStore(wire, self._keys).reduce(part, reason, who, epoch, operation, self._via)
+            return replace(_outcome(done, str(part or SWITCH), who, reason), durability=durability(wire, self._keys))
 
         return self._repeatable(change)
 
@@ -202,9 +214,9 @@ class Controller:
         operation = operation or secrets.token_hex(8)
 
         def change(wire: Wire) -> Outcome:
-            store = SwitchStore(wire, self._keys)
-            done = store.reset(part, epoch, reason, who, int((for_s or 0) * 1000), operation, self._via)
-            return replace(_outcome(done, str(part or SWITCH), who, reason), durability=_durability(store))
+            ttl_ms = int((for_s or 0) * 1000)
+            done = SwitchStore(wire, self._keys).reset(part, epoch, reason, who, ttl_ms, operation, self._via)
+            return replace(_outcome(done, str(part or SWITCH), who, reason), durability=durability(wire, self._keys))
 
         return self._repeatable(change)
 
@@ -218,14 +230,17 @@ class Controller:
         with self._connected() as wire:
             return read_audit(wire, self._keys, count)
 
-    def lease_bound_ms(self) -> int:
+    def lease_bound_ms(self, ask: bool = True) -> int:
         """How long after Redis began to refuse or died every gate is closed; from the members' leases where they can
-        be read, else from this tool's own settings."""
+        be read, else from this tool's own settings. `ask` False: at once, for who has just found that Redis does not
+        answer and wants to tell it without waiting for that again."""
+        members: tuple[Member, ...] = ()
         try:
-            with self._connected() as wire:
-                members = FleetStore(wire, self._keys).members()
+            if ask:
+                with self._connected() as wire:
+                    members = FleetStore(wire, self._keys).members()
         except (StoreUnavailable, StoreRefused):
-            members = ()
+            pass
         return closed_by_ms(lease_bound_ms(members, self.settings.lease_ms))
 
     # -- inside -------------------------------------------------------------------------------------------------
@@ -254,10 +269,3 @@ class Controller:
 
 def _outcome(change: Change, scope: str, actor: str, reason: str) -> Outcome:
     return Outcome(Verdict.RECORDED, change.epoch, scope, change.was, change.state, actor, reason, change.repeated)
-
-
-def _durability(store: SwitchStore) -> Durability | None:
-    try:
-        return store.durability(_REPLICA_WAIT_MS)
-    except StoreUnavailable:
-        return None

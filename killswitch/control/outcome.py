@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from killswitch.core.fleet import Member
+from killswitch.core.proof import Standing
 from killswitch.store.switch import Durability
 
 __all__ = ["Outcome", "Verdict"]
@@ -13,10 +14,13 @@ __all__ = ["Outcome", "Verdict"]
 
 class Verdict(StrEnum):
     """RECORDED: written, nobody was waited for. QUIET: every member reported closed gates at this epoch and nothing in
-    flight. UNCERTAIN: somebody did not; the outcome names who, with their last words."""
+    flight. FENCED: somebody did not, but its lease has run out and every sink that its orders go to refuses those of
+    older epochs; what had reached a sink before, had reached it. UNCERTAIN: neither is proved; the outcome names of
+    whom, with their last words and what is missing."""
 
     RECORDED = "RECORDED"
     QUIET = "QUIET"
+    FENCED = "FENCED"
     UNCERTAIN = "UNCERTAIN"
 
 
@@ -25,10 +29,12 @@ class Outcome:
     """The result of engage, reduce or reset.
 
     `epoch` is the one this change was recorded at (0: set, but nobody has recorded it yet). `state` and `was` are what
-    the key holds and held. `members` are those the command concerned, `pending` those of them not proved quiet.
+    the key holds and held. `members` are those the command concerned, `pending` those of them not proved quiet, and
+    `fences` how each of these stands: which sinks it named, what they confirmed, and what keeps it from being fenced.
     `leases_out`: every lease that could have been held has run out, so no gate is open even at the pending ones, but
-    an order that had passed its gate may still be on its way. `note` explains an unusual end. `repeated`: the
-    operation had been done before and was not done again.
+    an order that had passed its gate may still be on its way; `lease_bound_ms`: by when after the engagement they have
+    (None: nothing bounds it). `note` explains an unusual end. `repeated`: the operation had been done before and was
+    not done again.
     """
 
     verdict: Verdict
@@ -43,5 +49,7 @@ class Outcome:
     members: tuple[Member, ...] = ()
     pending: tuple[Member, ...] = ()
     waited_ms: float = 0.0
+    fences: tuple[Standing, ...] = ()
     leases_out: bool = False
+    lease_bound_ms: int | None = 0
     note: str = ""

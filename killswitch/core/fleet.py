@@ -9,8 +9,33 @@ from dataclasses import dataclass, field
 from killswitch.core.lease import LONGEST_LEASE_MS
 from killswitch.core.modes import MAX_EPOCH, SWITCH, Mode
 from killswitch.core.reasons import Code
+from killswitch.core.sinks import parse_sessions
 
-__all__ = ["FleetStatus", "Member", "SwitchState", "followers", "lease_bound_ms", "not_quiet", "parse_member"]
+__all__ = [
+    "MEMBERS_MAX",
+    "MEMBER_FIELDS",
+    "MEMBER_FIELD_MAX",
+    "FleetStatus",
+    "Member",
+    "SwitchState",
+    "followers",
+    "lease_bound_ms",
+    "not_quiet",
+    "parse_member",
+]
+
+MEMBERS_MAX = 10_000
+"""Most members that are read. Ten times the largest fleet this is made for; more are somebody's attempt to keep an
+operator's tool busy, and are told as one member that nobody knows."""
+
+MEMBER_FIELDS = (
+    "host", "pid", "version", "engine", "scopes", "mode", "code", "seen_epoch", "quiet_epoch", "closed", "closed_ms",
+    "in_flight", "orders", "rung", "lease_ms", "beat_ms", "started_ms", "info", "rival_until_ms",
+)  # fmt: skip
+"""The fields of a worker's hash that are read: of others there may be any number."""
+
+MEMBER_FIELD_MAX = 65_536
+"""Longest field, in bytes, that is read: ten times what a worker with many scopes and orders writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +44,9 @@ class Member:
 
     `quiet_epoch` is the epoch at which it reported closed gates and nothing in flight (0: it did not). `in_flight` and
     `orders` are its last words on orders between announcement and release. `beat_age_ms` is the time since its last
-    heartbeat by the server's clock. `closed_ms`: how long it had been closed when it last spoke.
+    heartbeat by the server's clock. `closed_ms`: how long it had been closed when it last spoke. `sinks` are the places
+    that its orders go to, `name/session`, as it said before it sent any (none: it did not say, or not readably).
+    `rival`: another life that had not ended in order speaks under the same name, and what that one does is not known.
     """
 
     worker_id: str
@@ -42,6 +69,8 @@ class Member:
     beat_ms: int = 0
     beat_age_ms: int = 0
     started_ms: int = 0
+    sinks: tuple[str, ...] = ()
+    rival: bool = False
     info: Mapping[str, str | int | float] = field(default_factory=dict)
 
     @property
@@ -106,13 +135,14 @@ def _json(text: str, kind: type) -> object:
 
 def parse_member(worker_id: str, fields: Mapping[str, str], beat_at_ms: int, now_ms: int) -> Member:
     """Reads a worker's hash; total, because anybody may have written there: nonsense reads as the closed-minded value
-    (not quiet, not closed), never as the reassuring one."""
-    if not fields:
+    (not quiet, not closed), never as the reassuring one. A field of a size that no worker writes: it is unknown."""
+    if not fields or any(len(text) > MEMBER_FIELD_MAX for text in fields.values()):
         return Member(worker_id, known=False, beat_age_ms=max(0, now_ms - beat_at_ms))
     orders = _json(fields.get("orders", ""), list)
     info = _json(fields.get("info", ""), dict)
     in_flight = fields.get("in_flight", "")
     certain = in_flight.isascii() and in_flight.isdigit()
+    rival_until = fields.get("rival_until_ms", "0")
     return Member(
         worker_id=worker_id,
         host=fields.get("host", ""),
@@ -133,6 +163,8 @@ def parse_member(worker_id: str, fields: Mapping[str, str], beat_at_ms: int, now
         beat_ms=_whole(fields, "beat_ms"),
         beat_age_ms=max(0, now_ms - beat_at_ms),
         started_ms=_whole(fields, "started_ms"),
+        sinks=tuple(map(str, parse_sessions(info.get("sinks")))) if isinstance(info, dict) else (),
+        rival=not (rival_until.isascii() and rival_until.isdigit()) or int(rival_until[:20]) > now_ms,
         info=info if isinstance(info, dict) else {},
     )
 

@@ -7,9 +7,18 @@ lacks the library or holds nonsense (P11). It reports what it found and never wh
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from killswitch.core.answer import Answer, BadAnswer, StateRow, parse_answer, read_state
-from killswitch.core.fleet import FleetStatus, Member, SwitchState, parse_member
+from killswitch.core.fleet import (
+    MEMBER_FIELD_MAX,
+    MEMBER_FIELDS,
+    MEMBERS_MAX,
+    FleetStatus,
+    Member,
+    SwitchState,
+    parse_member,
+)
 from killswitch.core.modes import SWITCH
 from killswitch.core.reasons import Code
 from killswitch.errors import StoreRefused, StoreUnavailable
@@ -18,6 +27,11 @@ from killswitch.store.keys import Keys
 from killswitch.store.switch import as_text
 
 __all__ = ["FleetStore"]
+
+_AT_ONCE = 100
+_SCOPES_MAX = 1000
+_SCOPE_MAX = 200
+_LEDGER_FIELDS = ("token", "epoch", "actor", "reason", "via", "at_ms")
 
 
 class FleetStore:
@@ -35,26 +49,60 @@ class FleetStore:
         # Replies out of step, as behind a proxy that sends announcements as replies: nothing read here can be believed.
         raise StoreUnavailable(Code.BAD_ANSWER, "TIME was answered with something else")
 
-    def members(self) -> tuple[Member, ...]:
-        """Everyone in the membership, by id; where it cannot be read, one member that is not known."""
+    def members(self, *, wary: bool = False) -> tuple[Member, ...]:
+        """Everyone in the membership, by id; where it cannot be read, one member that is not known, and where it has
+        more than MEMBERS_MAX, one such for the rest. `wary` asks for sizes first and does not read a row that no worker
+        writes: slower, but nobody's row takes long then."""
         now_ms = self.now_ms()
-        found = self._ask("ZRANGE", self._keys.workers, 0, -1, "WITHSCORES")
+        found = self._ask("ZRANGE", self._keys.workers, 0, MEMBERS_MAX, "WITHSCORES")
         if not isinstance(found, list):
             # Something else lies where the membership was: that is not nobody, it is somebody unknown.
             return (Member("(unreadable membership)", known=False),)
         beats = self._pairs(found)
-        return tuple(
-            parse_member(worker_id, self._hash(self._keys.worker(worker_id)), _score_ms(at_ms), now_ms)
-            for worker_id, at_ms in sorted(beats)
-        )
+        rest: tuple[Member, ...] = ()
+        if len(beats) > MEMBERS_MAX:
+            rest = (Member(f"(more than {MEMBERS_MAX} members)", known=False),)
+        beats = sorted(beats[:MEMBERS_MAX])
+        members = []
+        for start in range(0, len(beats), _AT_ONCE):
+            part = beats[start : start + _AT_ONCE]
+            monsters = self._monsters([name for name, _ in part]) if wary else ()
+            readable = [name for name, _ in part if name not in monsters]
+            rows = self._caller.call_many([("HMGET", self._keys.worker(name), *MEMBER_FIELDS) for name in readable])
+            fields = {name: self._fields(MEMBER_FIELDS, row) for name, row in zip(readable, rows, strict=True)}
+            members += [parse_member(name, fields.get(name, {}), _score_ms(at_ms), now_ms) for name, at_ms in part]
+        return (*members, *rest)
+
+    def _monsters(self, names: Sequence[str]) -> set[str]:
+        """Those whose row has a field longer than any worker writes."""
+        asked = [(name, field) for name in names for field in MEMBER_FIELDS]
+        sizes = self._caller.call_many([("HSTRLEN", self._keys.worker(name), field) for name, field in asked])
+        return {
+            name
+            for (name, _), size in zip(asked, sizes, strict=True)
+            if isinstance(size, int) and size > MEMBER_FIELD_MAX
+        }
+
+    def look(self, scope: str, *, wary: bool = False) -> tuple[tuple[Member, ...], SwitchState]:
+        """The members, and the switch or one scope: what a wait for the proof needs, and no more. An absent scope is
+        told as such. `wary` as for `members`. Raises as `status` does."""
+        members = self.members(wary=wary)
+        names = (None,) if scope == SWITCH else (None, scope)
+        wanted = tuple(f"{scope}:{name}" for name in _LEDGER_FIELDS)
+        ledger = self._fields(wanted, self._ask("HMGET", self._keys.ledger, *wanted))
+        answer, _ = self._worker_view(names)
+        row = answer.rows[-1] if answer else self._plain_row(names[-1], ledger)
+        return members, self._state(names[-1], row, ledger)
 
     def status(self) -> FleetStatus:
         """The whole picture. Raises StoreUnavailable; StoreRefused only where not even plain reads are allowed."""
         members = self.members()
         ledger = self._hash(self._keys.ledger)
         scopes = {name for member in members for name in member.scopes}
-        scopes |= {field.removesuffix(":token") for field in ledger if field.endswith(":token")} - {SWITCH}
-        names = (None, *sorted(scopes))
+        scopes -= {name for name in scopes if len(name) > _SCOPE_MAX}
+        recorded = {field.removesuffix(":token") for field in ledger if field.endswith(":token")} - {SWITCH}
+        # Each one is a key that Redis looks at in the same step: a row full of invented ones must not keep it busy.
+        names = (None, *sorted((*sorted(recorded), *sorted(scopes - recorded))[:_SCOPES_MAX]))
         answer, trouble = self._worker_view(names)
         states = [
             self._state(name, answer.rows[index] if answer else self._plain_row(name, ledger), ledger)
@@ -139,6 +187,14 @@ class FleetStore:
         except StoreRefused:
             return ""  # a user without this right may look at all the rest
 
+    def _fields(self, names: Sequence[str], values: object) -> dict[str, str]:
+        """The answer to HMGET: what is there of `names`. Refused or of another form it reads as nothing."""
+        if isinstance(values, StoreRefused) and values.code is not Code.REDIS_REFUSED:
+            raise values
+        if not isinstance(values, list) or len(values) != len(names):
+            return {}
+        return {name: as_text(value) for name, value in zip(names, values, strict=True) if value is not None}
+
     def _hash(self, key: str) -> dict[str, str]:
         found = self._ask("HGETALL", key)
         if isinstance(found, dict):
@@ -151,6 +207,8 @@ class FleetStore:
         if not isinstance(found, list):
             return []
         if found and isinstance(found[0], list | tuple):
+            if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in found):
+                raise StoreUnavailable(Code.BAD_ANSWER, "a list of pairs was answered with something else")
             return [(as_text(pair[0]), as_text(pair[1])) for pair in found]
         return [(as_text(name), as_text(value)) for name, value in zip(found[::2], found[1::2], strict=False)]
 

@@ -31,13 +31,15 @@ DEFAULT_WAIT_S = 5.0
     default=None,
     type=options.SecondsType(0, 3600, min_open=True),
     metavar="[SECONDS]",
-    help=f"Wait for the proof that every worker is quiet. Alone: {DEFAULT_WAIT_S:g} seconds.",
+    help=f"Wait for the proof that every worker is quiet, or fenced. Alone: {DEFAULT_WAIT_S:g} seconds.",
 )
 def command(reason: str, scope: Scope | None, actor: str | None, wait_s: float | None) -> Exit:
     """Stop the fleet, or the part that --scope names. Unconditional; may be repeated.
 
     With --wait the command ends with 0 only when every worker has reported closed gates and no order in flight (QUIET);
-    otherwise with 3 (UNCERTAIN), and names who did not, with its last words.
+    with 4 (FENCED) when some did not, but their leases have run out and every sink that they send to has confirmed that
+    it refuses their old orders (KILLSWITCH_SINKS); otherwise with 3 (UNCERTAIN), and names who did not and what is
+    missing.
 
     \b
     killswitch engage --reason "fat finger" --wait
@@ -84,7 +86,7 @@ def _afterwards(press: Press, wait_s: float | None, target: Any) -> Exit:
     if wait_s is None:
         return _finish(outcome, Exit.DONE)
     outcome = proving.wait(control, outcome, press.engaged_ns, wait_s)
-    return _finish(outcome, Exit.DONE if outcome.verdict == "QUIET" else Exit.UNCERTAIN)
+    return _finish(outcome, {"QUIET": Exit.DONE, "FENCED": Exit.FENCED}.get(outcome.verdict, Exit.UNCERTAIN))
 
 
 def _finish(outcome: Outcome, code: Exit) -> Exit:
