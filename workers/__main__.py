@@ -18,10 +18,14 @@ from urllib.parse import urlsplit
 import click
 import redis
 
-from killswitch import InvalidInput, KillSwitchError, Settings, SettingsError
+from killswitch import InvalidInput, KillSwitchError, Scope, Settings, SettingsError, SinkAddress
 from workers import health as health_check
 from workers import logs, queues, settings
 from workers.agents import AgentHolder, switch_agents
+from workers.gateway.process import GatewayOptions
+from workers.gateway.process import serve as serve_gateway
+from workers.venue.process import serve as serve_venue
+from workers.venue.server import VenueError
 from workers.worker import EngineWorker
 
 __all__ = ["main"]
@@ -29,6 +33,7 @@ __all__ = ["main"]
 _EXIT_UNHEALTHY = 1
 _EXIT_USAGE = 2
 _EXIT_UNREACHABLE = 69
+_EXIT_IN_FLIGHT = 75
 _LONGEST_AGENT_DRAIN_S = 5.0
 _HEART_TIMEOUT_S = 2.0
 _LEAD = 2000
@@ -44,7 +49,7 @@ def main(context: click.Context, queue_names: str | None, ungated: str | None, b
 
     \b
     Examples:
-      killswitch-worker                             serve engines,cleanup until SIGTERM
+      killswitch-worker                             serve cleanup,engines until SIGTERM
       killswitch-worker --queues cleanup            only cancel, flatten, reconcile
       killswitch-worker --burst                     run what is queued, then exit
       killswitch-worker place eurusd-1              put an engine on the queue
@@ -108,6 +113,54 @@ def place(name: str, symbol: str, ticks: tuple[Path, ...], speed: str, scopes: t
     finally:
         client.close()
     click.echo(f"engine {name} is on the queue {queues.ENGINES} as job {job.id}")
+
+
+@main.command()
+@click.option("--listen", metavar="URL", help="unix:///path or tcp://host:port [WORKERS_VENUE_URL]; port 0: any.")
+@click.option(
+    "--events", type=click.Path(path_type=Path), help="Write every arrival and fence here, and remember them."
+)
+def venue(listen: str | None, events: Path | None) -> None:
+    """Run the paper venue that workers send to, until SIGTERM. Its name is WORKERS_VENUE_NAME.
+
+    \b
+      killswitch-worker venue --listen unix:///run/venue.sock --events /var/lib/venue/events.jsonl
+    """
+    config = _worker_settings()
+    logs.configure(config.log_level, process="venue")
+    try:
+        serve_venue(SinkAddress.parse(listen or config.venue_url), config.venue_name, events)
+    except InvalidInput as error:
+        _fail(f"--listen: {error}", _EXIT_USAGE)
+    except VenueError as error:
+        _fail(str(error), _EXIT_UNHEALTHY)
+
+
+@main.command()
+@click.option("--journal", metavar="NAME", help="The journal to serve [WORKERS_ADMISSION_JOURNAL].")
+@click.option("--scope", "scopes", multiple=True, help="Serve only orders that follow exactly these; without, all.")
+@click.option("--max-age-ms", default=5000, show_default=True, type=click.IntRange(50), help="Older ones are not sent.")
+def gateway(journal: str | None, scopes: tuple[str, ...], max_age_ms: int) -> None:
+    """Forward admitted orders of a journal to the venue, under gates of its own, until SIGTERM.
+
+    One process serves a journal at a time; others wait to take its place.
+
+    \b
+      killswitch-worker gateway --journal orders
+    """
+    config, switch = _settings({})
+    name = journal or config.admission_journal
+    if not name or not config.venue_url:
+        _fail("a gateway needs --journal (or WORKERS_ADMISSION_JOURNAL) and WORKERS_VENUE_URL", _EXIT_USAGE)
+    _reach(config.queue_url)
+    process = _new_name()
+    logs.configure(config.log_level, worker=process)
+    try:
+        followed = tuple(str(Scope.parse(scope)) for scope in scopes) or None
+        drained = serve_gateway(config, switch, process, GatewayOptions(name, followed, max_age_ms))
+    except InvalidInput as error:
+        _fail(str(error), _EXIT_USAGE)
+    sys.exit(0 if drained else _EXIT_IN_FLIGHT)
 
 
 def _worker_settings() -> settings.WorkerSettings:

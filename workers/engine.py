@@ -151,13 +151,13 @@ class Engine:
         """Turns a signal into an order that replaces the symbol's working one, if gate 2 lets it pass."""
         tally = self._tally
         tally.signals += 1
-        for working in self._broker.open_orders():
-            if working.symbol == symbol:
-                tally.replaced += self._broker.cancel(working.client_id)
         client_id = f"{self._prefix}.{tally.signals}"
         order = Order(client_id, symbol, signal.side, signal.quantity, signal.limit, signal.reduces)
-        entered = now_ns()
         try:
+            for working in self._broker.open_orders():
+                if working.symbol == symbol:
+                    tally.replaced += self._broker.cancel(working.client_id)
+            entered = now_ns()
             sent = self._broker.send(order, epoch)  # gate 2
         except Blocked as blocked:
             self._on_blocked_order(order, entered, blocked.code)

@@ -13,10 +13,13 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from typing import Any, ClassVar
 
-from killswitch import Blocked, Code
+import redis
+
+from killswitch import Blocked, Code, clock
 from workers import logs, wiring
+from workers.agents import NotDrained
 from workers.allow import CANCEL_ORDERS, RUN_ENGINE, SUBMIT_ORDER, FleetJob, JobFunction
-from workers.broker import BrokerError, GuardedBroker
+from workers.broker import BrokerError, GuardedBroker, UnknownOutcome
 from workers.domain import Order, Side
 from workers.recorder import JsonLinesRecorder
 from workers.report import Ending
@@ -26,7 +29,8 @@ from workers.spec import CancelSpec, EngineSpec, IntentSpec, parse
 __all__ = ["WorkerJob", "cancel_orders", "intent", "run_engine", "submit_order"]
 
 _FIRST_ANSWER_S = 1.0
-_venues = wiring.Venues()
+_LAST_TRIES = 3
+_LAST_PAUSE_S = 0.1
 _log = logs.get()
 
 Document = dict[str, Any]
@@ -49,17 +53,17 @@ def run_engine(document: Document) -> Document:
         agent = stack.enter_context(runtime.agent_for(spec.name, spec.scopes))
         # The agent has just joined and is closed until its first answer; a replay at full speed would run into that.
         agent.wait_open(timeout_s=_FIRST_ANSWER_S)
-        engine = wiring.build_engine(
-            spec,
-            feed=feed,
-            venue=_venues.fresh(spec.name),
-            agent=agent,
-            owns=runtime.owns,
-            run=str(runtime.lease.token if runtime.lease else runtime.job_id),
-            recorder=recorder,
-        )
+        token = runtime.lease.token if runtime.lease else 0
+        venue = stack.enter_context(runtime.venues.sending(spec.name, agent, token))
+        broker = GuardedBroker(venue, agent.gate, runtime.owns)
+        run = str(token or runtime.job_id)
+        engine = wiring.build_engine(spec, feed=feed, broker=broker, agent=agent, run=run, recorder=recorder)
         runtime.on_stop(lambda reason: engine.request_stop(_ENDINGS.get(reason, Ending.STOPPED)))
-        report = asyncio.run(engine.run())
+        try:
+            report = asyncio.run(engine.run())
+        finally:
+            _leave_nothing(spec.name, broker, runtime)
+            runtime.venues.hang_up(spec.name)
     runtime.interrupted = report.ending is not Ending.FEED_ENDED
     return report.as_dict()
 
@@ -67,12 +71,51 @@ def run_engine(document: Document) -> Document:
 _ENDINGS: Mapping[str, Ending] = {StopReason.OWNERSHIP_LOST: Ending.NOT_OWNER}
 
 
+def _leave_nothing(engine: str, broker: GuardedBroker, runtime: JobRuntime) -> None:
+    """The engine cancelled its orders when it ended. Where the venue did not do it, it is asked again for a moment;
+    after that others will: this process goes on to something else, or ends."""
+    for attempt in range(_LAST_TRIES):
+        try:
+            if count := broker.cancel_all():
+                _log.warning("orders_cancelled", engine=engine, count=count, why="left at the end")
+            return
+        except BrokerError as error:
+            reason = str(error)
+        clock.sleep(_LAST_PAUSE_S * attempt)
+    token = runtime.lease.token if runtime.lease else 0
+    _log.error("orders_left", engine=engine, owner=token, unsettled=list(broker.unsettled), reason=reason)
+    if runtime.cleanups is not None and token:
+        try:
+            runtime.cleanups.add(engine, token)
+        except redis.RedisError as error:
+            # Without the queue's Redis the ownership runs out, and then the engine's recovery notes it.
+            _log.error("cleanup_not_noted", engine=engine, owner=token, reason=str(error))
+
+
 def cancel_orders(document: Document) -> Document:
-    """Cancels what an engine or account left working at its venue. Never gated: cancels pass while engaged."""
+    """Cancels what an engine or account left working at its venue. Never gated: cancels pass while engaged.
+
+    With the ownership token of a dead owner it touches nothing of later ones, has that owner refused from now on, and
+    may be repeated. Raises BrokerError when the venue did not do it; the job fails, and another one follows.
+    """
     spec = parse(CancelSpec, document)
-    cancelled = _venues.of(spec.engine).cancel_all()
-    _log.info("orders_cancelled", engine=spec.engine, count=cancelled)
-    return {"engine": spec.engine, "cancelled": cancelled}
+    runtime = current()
+    if spec.owner is None:
+        count = runtime.venues.of(spec.engine).cancel_all()
+        runtime.venues.hang_up(spec.engine)
+        _log.info("orders_cancelled", engine=spec.engine, count=count)
+        return {"engine": spec.engine, "cancelled": count}
+    try:
+        orders = runtime.venues.clean(spec.engine, spec.owner)
+    except BrokerError as error:
+        wait_ms = runtime.cleanups.failed(spec.engine, spec.owner, error.reason) if runtime.cleanups else -1
+        _log.warning("cleanup_failed", engine=spec.engine, owner=spec.owner, reason=error.reason, retry_ms=wait_ms)
+        raise
+    if runtime.cleanups is not None:
+        runtime.cleanups.done(spec.engine, spec.owner)
+    _log.info("orders_cancelled", engine=spec.engine, owner=spec.owner, count=len(orders), orders=orders[:16])
+    runtime.agent.annotate(cleanup=f"{spec.engine}: {len(orders)} cancelled of owner {spec.owner}")
+    return {"engine": spec.engine, "owner": spec.owner, "cancelled": len(orders), "orders": list(orders)}
 
 
 def intent(act: Callable[[IntentSpec, JobRuntime], Document]) -> Callable[[Document], Document]:
@@ -94,20 +137,44 @@ def intent(act: Callable[[IntentSpec, JobRuntime], Document]) -> Callable[[Docum
             return {"accepted": True, "client_id": spec.client_id, "made_under": spec.epoch, **act(spec, runtime)}
         except Blocked as blocked:
             return _refused(spec, blocked.code, blocked.reason, blocked.epoch)
-        except BrokerError as error:
-            return _refused(spec, type(error).__name__, error.reason, in_force)
+        except (BrokerError, NotDrained) as error:
+            return _refused(spec, type(error).__name__, getattr(error, "reason", str(error)), in_force)
 
     return job
 
 
 @intent
 def submit_order(spec: IntentSpec, runtime: JobRuntime) -> Document:
-    """Sends one order that was decided elsewhere, behind gate 2."""
-    broker = GuardedBroker(_venues.of(spec.account), runtime.agent.gate, runtime.owns)
+    """Sends one order that was decided elsewhere, behind gate 2.
+
+    Where the venue did not answer, it is asked to make sure that nothing more comes of the order; "accepted" then
+    tells whether it had been taken, and null that nobody knows.
+    """
+    before = runtime.agent
+    agent = runtime.agent_sending_to(spec.account)
+    if agent is not before:
+        agent.wait_open(timeout_s=_FIRST_ANSWER_S)
+    broker = GuardedBroker(runtime.venues.of(spec.account, agent.worker_id), agent.gate, runtime.owns)
     order = Order(spec.client_id, spec.symbol, Side(spec.side), spec.quantity, spec.limit, spec.reduces)
-    sent = broker.send(order, spec.epoch)
+    try:
+        sent = broker.send(order, spec.epoch)
+    except UnknownOutcome as error:
+        return _settled(spec, broker, error.reason)
     _log.info("order_submitted", order=spec.client_id, account=spec.account, epoch=sent.epoch)
     return {"account": spec.account, "token": sent.epoch}
+
+
+def _settled(spec: IntentSpec, broker: GuardedBroker, reason: str) -> Document:
+    taken: bool | None = None
+    for attempt in range(_LAST_TRIES):
+        clock.sleep(_LAST_PAUSE_S * attempt)
+        try:
+            taken = broker.settle()[spec.client_id]
+            break
+        except BrokerError:
+            continue
+    _log.error("order_unanswered", order=spec.client_id, account=spec.account, accepted=taken, reason=reason)
+    return {"account": spec.account, "accepted": taken, "code": UnknownOutcome.__name__, "reason": reason}
 
 
 def _refused(spec: IntentSpec, code: str, reason: str, in_force: int) -> Document:

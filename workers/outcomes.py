@@ -22,11 +22,12 @@ from rq.worker.base import BaseWorker
 
 from killswitch import InvalidInput, KillSwitchError
 from workers import logs
+from workers.cleanups import Cleanups
 from workers.ownership import Ownership
 from workers.placement import Placement
 from workers.runtime import JobRuntime, StopReason
 
-__all__ = ["Claimed", "Ended", "settle"]
+__all__ = ["Claimed", "Ended", "leave", "settle"]
 
 _REPORT_FIELDS = ("ending", "ticks", "signals", "orders", "fills", "cancelled")
 
@@ -82,6 +83,14 @@ def settle(worker: BaseWorker, placement: Placement, ownership: Ownership, claim
     worker.handle_job_success(job, claimed.queue, job.started_job_registry, claimed.execution)
     log.info("job_finished")
     return "finished"
+
+
+def leave(placement: Placement, cleanups: Cleanups, claimed: Claimed) -> None:
+    """The process ends in the middle of the job: it goes back to its queue, its ownership is left to run out, and what
+    its engine has at the venue is noted for others to cancel. Raises redis.RedisError."""
+    placement.requeue(claimed.queue, claimed.job, claimed.execution, claimed.job.key, "")
+    if (lease := claimed.runtime.lease) is not None:
+        cleanups.add(lease.engine, lease.token)
 
 
 def _requeue(worker: BaseWorker, placement: Placement, ownership: Ownership, claimed: Claimed) -> None:

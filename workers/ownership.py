@@ -108,6 +108,11 @@ class Ownership:
         """Redis key of the record: a hash with owner and token, and a TTL."""
         return f"{self._prefix}:owner:{engine}"
 
+    @property
+    def tokens_key(self) -> str:
+        """Redis key of the tokens given last."""
+        return f"{self._prefix}:tokens"
+
     def released_key(self, engine: str) -> str:
         """Redis key of the token that was given back last."""
         return f"{self._prefix}:released:{engine}"
@@ -121,7 +126,7 @@ class Ownership:
             redis.RedisError: Redis did not answer; the record may have been written and then runs out by itself.
         """
         sent_ns = clock.now_ns()
-        keys = [self.key(engine), f"{self._prefix}:tokens", self.released_key(engine)]
+        keys = [self.key(engine), self.tokens_key, self.released_key(engine)]
         answer = self._acquire(keys, [engine, self.owner, self.life_ms])
         if answer[0] == 1:
             from_ns = 0 if answer[3] else clock.now_ns() + self.life_ms * NS_PER_MS

@@ -21,6 +21,8 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.utils import as_text, now
 
+from workers.cleanups import Cleanups
+from workers.ownership import Ownership
 from workers.scripts import script
 
 __all__ = ["ABANDONED", "Placement"]
@@ -86,6 +88,17 @@ class Placement:
 
         `released_key` is where giving back the ownership under `token` is noted; see `Lease.released_key`.
         """
+        return self._requeued(queue, job, execution, [owner_key, released_key, "", "", ""], [token, ""])
+
+    def requeue_abandoned(
+        self, queue: Queue, job: Job, execution: Execution, ownership: Ownership, cleanups: Cleanups, engine: str
+    ) -> int:
+        """The same for a job whose worker died, provided that nobody owns `engine`; what its last owner left at the
+        venue is noted in the same step."""
+        keys = [ownership.key(engine), "", ownership.tokens_key, cleanups.due_key, cleanups.key(engine)]
+        return self._requeued(queue, job, execution, keys, [ABANDONED, engine])
+
+    def _requeued(self, queue: Queue, job: Job, execution: Execution, more: list[str], args: list[str]) -> int:
         keys = [
             job.started_job_registry.key,
             queue.key,
@@ -93,10 +106,9 @@ class Placement:
             execution.key,
             ExecutionRegistry(job.id, self._connection).key,
             execution.worker_executions_key,
-            owner_key,
-            released_key,
+            *more,
         ]
-        return int(self._requeue(keys, [job.id, execution.id, token]))
+        return int(self._requeue(keys, [job.id, execution.id, *args]))
 
     def started(self, job: Job, execution: Execution) -> bool:
         """Whether the execution is still the one on record: nobody put the job back or gave it up."""

@@ -73,11 +73,14 @@ def cancel_orders(
 ) -> Job:
     """Enqueues the cancelling of an engine's working orders. Runs while engaged, too. Raises InvalidInput."""
     checked = parse(CancelSpec, spec)
-    return open_queue(connection, queue).enqueue_call(
+    return open_queue(
+        connection, queue
+    ).enqueue_call(
         CANCEL_ORDERS,
-        args=(checked.model_dump(mode="json"),),
+        args=(checked.model_dump(mode="json", exclude_none=True),),
         timeout=_SHORT_JOB_S,
         result_ttl=_RESULT_TTL_S,
+        failure_ttl=_RESULT_TTL_S,  # a venue that is away for days would fill the registry of failed jobs
         job_id=job_id or f"cancel-{checked.engine}-{uuid4().hex[:8]}",
         description=f"cancel orders of engine {checked.engine}",
     )

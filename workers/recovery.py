@@ -3,7 +3,7 @@
 An engine is started only after its ownership was taken, and its ownership is given back only after it left the
 registry of started jobs. So a started engine without an owner is one whose worker died, froze or lost its
 connection for longer than the lease: it may run elsewhere. RQ by itself would mark it failed after its own, longer
-time. Every worker looks, one wins.
+time. Every worker looks, one wins. What the dead worker left at the venue is cancelled by a job of the cleanup queue.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from typing import cast
 from redis import Redis
 from rq.exceptions import NoSuchJobError
 from rq.executions import Execution
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.queue import Queue
 from rq.utils import as_text
 
 from killswitch import clock
 from workers import logs, queues
 from workers.allow import engine_of
+from workers.cleanups import Cleanups
 from workers.ownership import Ownership
-from workers.placement import ABANDONED, Placement
+from workers.placement import Placement
 
 __all__ = ["Recovery"]
 
@@ -29,22 +30,22 @@ _NS_PER_MS = 1_000_000
 
 
 class Recovery:
-    """Looks through `watched` queues. `cleanup` names the queue that gets a job to cancel what a dead engine left."""
+    """Looks through `watched` queues, and at the `cleanups` that are due, which become jobs of the cleanup queue."""
 
-    def __init__(
-        self, connection: Redis, watched: list[Queue], ownership: Ownership, cleanup: str | None = queues.CLEANUP
-    ) -> None:
+    def __init__(self, connection: Redis, watched: list[Queue], ownership: Ownership, cleanups: Cleanups) -> None:
         self._connection = connection
         self._queues = watched
         self._ownership = ownership
         self._placement = Placement(connection)
-        self._cleanup = cleanup
+        self._cleanups = cleanups
         self._claims: dict[str, int] = {}
         self._log = logs.get()
 
     def run(self) -> int:
-        """One look at all queues; how many jobs were put back. Raises redis.RedisError when Redis does not answer."""
-        return sum(self._abandoned(queue) + self._stale_claims(queue) for queue in self._queues)
+        """One look at everything; how many jobs were put back. Raises redis.RedisError when Redis does not answer."""
+        returned = sum(self._abandoned(queue) + self._stale_claims(queue) for queue in self._queues)
+        self._clean_up()
+        return returned
 
     def _abandoned(self, queue: Queue) -> int:
         found = cast("list[bytes]", self._connection.zrange(queue.started_job_registry.key, 0, -1))
@@ -57,18 +58,27 @@ class Recovery:
                 continue  # other jobs are left to RQ: it marks them failed when their time is over
             dead = self._connection.hget(execution.key, "worker_name") or job.worker_name or ""
             execution.worker_name = as_text(dead)
-            if self._placement.requeue(queue, job, execution, self._ownership.key(engine), ABANDONED) == 1:
+            put = self._placement.requeue_abandoned(queue, job, execution, self._ownership, self._cleanups, engine)
+            if put == 1:
                 returned += 1
                 self._log.warning(
                     "engine_recovered", engine=engine, job=job.id, queue=queue.name, dead_worker=execution.worker_name
                 )
-                self._cancel_in_its_place(engine, execution)
         return returned
 
-    def _cancel_in_its_place(self, engine: str, execution: Execution) -> None:
-        if self._cleanup is not None:
-            job_id = f"cancel-{engine}-{execution.id[:12]}"
-            queues.cancel_orders(self._connection, {"engine": engine}, queue=self._cleanup, job_id=job_id)
+    def _clean_up(self) -> None:
+        for due in self._cleanups.claim():
+            if due.last_job and self._waits(due.last_job):
+                continue  # nobody serves the cleanup queue just now: one job is enough
+            spec = {"engine": due.engine, "owner": due.token}
+            job_id = f"cancel-{due.engine}-{due.token}-{due.number}"
+            queues.cancel_orders(self._connection, spec, job_id=job_id)
+            self._cleanups.enqueued(due, job_id)
+            self._log.info("cleanup_enqueued", engine=due.engine, owner=due.token, job=job_id)
+
+    def _waits(self, job_id: str) -> bool:
+        found = self._fetch(queues.open_queue(self._connection, queues.CLEANUP), job_id)
+        return found is not None and found.get_status(refresh=False) is JobStatus.QUEUED
 
     def _stale_claims(self, queue: Queue) -> int:
         """Claims seen for longer than an ownership lasts, by this process's clock: the worker died before the start."""

@@ -14,7 +14,9 @@ from enum import StrEnum
 from killswitch import Agent
 from workers import logs
 from workers.agents import AgentHolder
+from workers.cleanups import Cleanups
 from workers.ownership import Lease
+from workers.wiring import Venues
 
 __all__ = ["JobRuntime", "StopReason", "current"]
 
@@ -36,9 +38,19 @@ class StopReason(StrEnum):
 class JobRuntime:
     """One execution of one job. `stop` may be called from any thread; the job sees it through what it registered."""
 
-    def __init__(self, job_id: str, agents: AgentHolder, lease: Lease | None = None) -> None:
+    def __init__(
+        self,
+        job_id: str,
+        agents: AgentHolder,
+        lease: Lease | None = None,
+        *,
+        venues: Venues | None = None,
+        cleanups: Cleanups | None = None,
+    ) -> None:
         self.job_id = job_id
         self.lease = lease
+        self.venues = venues or Venues()
+        self.cleanups = cleanups
         self.interrupted = False
         """Set by the job: it ended early because it was told to, so its work is not done."""
         self._agents = agents
@@ -80,8 +92,12 @@ class JobRuntime:
     @contextmanager
     def agent_for(self, engine: str, scopes: tuple[str, ...]) -> Iterator[Agent]:
         """The agent of this process, following also `scopes`, while the block runs. See `AgentHolder`."""
-        with self._agents.serving(engine, scopes) as agent:
+        with self._agents.serving(engine, scopes, **self.venues.said(engine)) as agent:
             yield agent
+
+    def agent_sending_to(self, account: str) -> Agent:
+        """The agent of this process, with the place of `account` in its entry. Raises NotDrained."""
+        return self._agents.saying(**self.venues.said(account))
 
     def on_stop(self, stopper: Callable[[str], None]) -> None:
         """`stopper(reason)` is called once when the job is to stop, at once if it was told already; from any thread."""

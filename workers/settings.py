@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.connection import parse_url
 
-from killswitch import InvalidInput, Scope, SettingsError
+from killswitch import InvalidInput, Scope, SettingsError, SinkAddress
 
 __all__ = ["WorkerSettings", "load"]
 
@@ -45,7 +45,10 @@ class WorkerSettings(BaseSettings):
         pattern=r"^[A-Za-z0-9_.{}-]{1,64}$",
         description="Prefix of the fleet's own keys there; the same for all.",
     )
-    queues: Words = Field(("engines", "cleanup"), description="Queues to serve, in this order.")
+    queues: Words = Field(
+        ("cleanup", "engines"),
+        description="Queues to serve, in this order. An engine keeps its worker busy, so cleanup comes first.",
+    )
     ungated_queues: Words = Field(
         ("cleanup",), description="Queues served also while the switch is engaged. Every other queue is gated."
     )
@@ -69,6 +72,19 @@ class WorkerSettings(BaseSettings):
     )
     result_ttl_s: int = Field(86_400, ge=1, description="How long results of finished jobs are kept.")
     id_file: Path | None = Field(None, description="File that holds this worker's id while it runs, for `health`.")
+    venue_url: str = Field(
+        "", description="Venue process that orders go to, unix:///path or tcp://host:port; none: one in each worker."
+    )
+    venue_name: str = Field(
+        "venue",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+        description="What the fleet calls that venue; the same in KILLSWITCH_SINKS of whoever engages.",
+    )
+    admission_journal: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_.-]{0,64}$",
+        description="Journal through which engines send, admitted by Redis; needs WORKERS_VENUE_URL and a gateway.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
 
     @field_validator("queues", "ungated_queues", "scopes", mode="before")
@@ -92,11 +108,21 @@ class WorkerSettings(BaseSettings):
             raise ValueError(f"{', '.join(strange)} must not be set in the URL, jobs would be lost: leave it out")
         return value
 
+    @field_validator("venue_url")
+    @classmethod
+    def _venue(cls, value: str) -> str:
+        try:
+            if value and str(SinkAddress.parse(value)).endswith(":0"):
+                raise ValueError("it has the port 0: name the one that the venue listens on")
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+        return value
+
     @field_validator("queues")
     @classmethod
     def _some_queue(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or len(set(value)) != len(value):
-            raise ValueError(f"{','.join(value)!r} must name at least one queue, each once: write engines,cleanup")
+            raise ValueError(f"{','.join(value)!r} must name at least one queue, each once: write cleanup,engines")
         return value
 
     @field_validator("scopes")
@@ -116,6 +142,15 @@ class WorkerSettings(BaseSettings):
             raise ValueError(
                 f"heartbeat_ms ({self.heartbeat_ms}) is too slow for record_ttl_s ({self.record_ttl_s}): two must fit "
                 "with a second to spare, or a healthy job looks abandoned: raise WORKERS_RECORD_TTL_S"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _journal_leads_somewhere(self) -> Self:
+        if self.admission_journal and not self.venue_url:
+            raise ValueError(
+                f"admission_journal is {self.admission_journal}, but there is no venue_url: a gateway cannot reach the "
+                "venue inside of a worker: set WORKERS_VENUE_URL"
             )
         return self
 

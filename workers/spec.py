@@ -70,9 +70,13 @@ class EngineSpec(_Strict):
 
 
 class CancelSpec(_Strict):
-    """Cancel whatever `engine` (or the account of submitted orders of that name) left working at its venue."""
+    """Cancel whatever `engine` (or the account of submitted orders of that name) left working at its venue.
+
+    With `owner`, an ownership token: only what owners up to it left, and whatever they still send is refused.
+    """
 
     engine: EngineName
+    owner: Annotated[int, Field(ge=0, le=2**53)] | None = None
 
 
 class IntentSpec(_Strict):

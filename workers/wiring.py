@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from killswitch import Agent
-from workers.broker import Broker, Gate, GuardedBroker, PaperBroker
+from killswitch import Admission, Agent
+from workers.broker import Broker, GuardedBroker, PaperBroker
+from workers.broker.journal import JournalBroker
 from workers.engine import Engine
 from workers.feed import Feed, ReplayFeed, SyntheticFeed
 from workers.recorder import JsonLinesRecorder, Recorder
 from workers.spec import EngineSpec, ReplaySpec
 from workers.strategy import MeanReversion
+from workers.venue import VenueBroker
 
 __all__ = ["Venues", "build_engine", "build_feed", "build_recorder", "build_strategy"]
 
@@ -19,19 +22,76 @@ _ENTRIES_HELD = 5
 
 
 class Venues:
-    """The paper venues of this process, one per engine or account. They end with the process, like a broker session."""
+    """Where the orders of this process go, one session for each engine or account.
 
-    def __init__(self) -> None:
+    With a `url` that is the venue process there, which the fleet calls `name`: its sessions outlive this process.
+    Without one they are paper venues in here, and end with the process. With a `journal` engines send to that venue
+    through it: Redis admits their orders, and a gateway forwards them.
+    """
+
+    def __init__(self, url: str = "", name: str = "venue", journal: str = "") -> None:
+        self._url = url
+        self._name = name
+        self._journal = journal
         self._brokers: dict[str, Broker] = {}
 
-    def of(self, account: str) -> Broker:
-        """The venue of `account`, opened when it is asked for the first time."""
-        return self._brokers.setdefault(account, PaperBroker())
+    def said(self, account: str) -> dict[str, str]:
+        """What the entry of whoever sends for `account` says: where its orders can be refused when it cannot be asked.
+        Nothing for a venue that ends with the process."""
+        return {"sinks": f"{self._name}/{account}"} if self._url else {}
 
-    def fresh(self, account: str) -> Broker:
-        """A new venue for one run of an engine, in place of the one before."""
-        self._brokers[account] = PaperBroker()
+    def of(self, account: str, worker: str = "") -> Broker:
+        """The session of `account` for orders that nobody owns, opened when it is asked for the first time."""
+        if account not in self._brokers:
+            self._brokers[account] = self._open(account, 0, worker)
         return self._brokers[account]
+
+    def fresh(self, account: str, *, owner: int = 0, worker: str = "") -> Broker:
+        """The session of `account` for one run of an engine under the ownership token `owner`."""
+        self.hang_up(account)
+        self._brokers[account] = self._open(account, owner, worker)
+        return self._brokers[account]
+
+    @contextmanager
+    def sending(self, account: str, agent: Agent, owner: int) -> Iterator[Broker]:
+        """The session of `account` for one run of an engine behind `agent`, under the ownership token `owner`."""
+        session = self.fresh(account, owner=owner, worker=agent.worker_id)
+        if not self._journal or not isinstance(session, VenueBroker):
+            yield session
+            return
+        with Admission(agent, self._journal) as admission:
+            yield JournalBroker(session, admission, account, owner)
+
+    def hang_up(self, *accounts: str) -> None:
+        """Closes the lines of these accounts, or of all; at a venue of another process their orders go on working."""
+        for account in accounts or tuple(self._brokers):
+            session = self._brokers.get(account)
+            if isinstance(session, VenueBroker):
+                session.close()
+                del self._brokers[account]
+
+    def clean(self, account: str, owner: int) -> Sequence[str]:
+        """Cancels what owners of `account` up to `owner` left working, and has them refused from now on; the ids.
+
+        May be repeated. Raises BrokerError when the venue did not do it.
+        """
+        if self._url:
+            session = VenueBroker(self._url, account)
+            try:
+                return session.fence_out(owner)
+            finally:
+                session.close()
+        left = self._brokers.get(account, PaperBroker())
+        ids = tuple(order.client_id for order in left.open_orders())
+        left.cancel_all()
+        return ids
+
+    def _open(self, account: str, owner: int, worker: str) -> Broker:
+        if not self._url:
+            return PaperBroker()
+        session = VenueBroker(self._url, account, owner=owner, worker=worker)
+        session.refresh()  # where it is away now, the first quote tries again
+        return session
 
 
 def build_feed(spec: EngineSpec) -> Feed:
@@ -54,22 +114,14 @@ def build_recorder(spec: EngineSpec) -> Recorder | JsonLinesRecorder:
 
 
 def build_engine(
-    spec: EngineSpec,
-    *,
-    feed: Feed,
-    venue: Broker,
-    agent: Agent,
-    owns: Callable[[], bool],
-    run: str,
-    recorder: Recorder,
+    spec: EngineSpec, *, feed: Feed, broker: GuardedBroker, agent: Agent, run: str, recorder: Recorder
 ) -> Engine:
     """The engine of `spec`, behind the gates of `agent`. `run` tells this run from every other of the same engine."""
-    gate: Gate = agent.gate
     return Engine(
         spec.name,
         feed=feed,
         strategy=build_strategy(spec),
-        broker=GuardedBroker(venue, gate, owns),
+        broker=broker,
         agent=agent,
         order_prefix=f"{spec.name}-{run}",
         recorder=recorder,

@@ -29,16 +29,18 @@ from killswitch import clock
 from workers.agents import AgentHolder
 from workers.allow import engine_of
 from workers.claims import Claims
+from workers.cleanups import Cleanups
 from workers.drain import Drain
 from workers.heart import Heart, Running
 from workers.jobs import WorkerJob
-from workers.outcomes import Claimed, Ended, settle
+from workers.outcomes import Claimed, Ended, leave, settle
 from workers.ownership import Holder, Lease, Ownership
 from workers.placement import Placement
 from workers.record import RecordedWorker
 from workers.recovery import Recovery
 from workers.runtime import JobRuntime, StopReason
 from workers.settings import WorkerSettings
+from workers.wiring import Venues
 
 __all__ = ["EngineWorker"]
 
@@ -68,9 +70,11 @@ class EngineWorker(RecordedWorker):
         self.agents = agents
         self.ownership = Ownership(heart_connection, name, prefix=settings.prefix, life_ms=settings.ownership_ms)
         self._heart_connection = heart_connection
+        self.venues = Venues(settings.venue_url, settings.venue_name, settings.admission_journal)
         self._placement = Placement(connection)
         self._claims = Claims(connection, self.queues, self._placement, self._may_serve)
-        self._recovery = Recovery(connection, self.queues, self.ownership)
+        self._cleanups = Cleanups(connection, settings.prefix)
+        self._recovery = Recovery(connection, self.queues, self.ownership, self._cleanups)
         self._heart = Heart(
             heart_connection,
             self,
@@ -167,7 +171,8 @@ class EngineWorker(RecordedWorker):
             self._events.warning("job_claim_lost", job=job.id, queue=queue.name)
             self._release(lease)
             return
-        self._run_started(Claimed(job, queue, execution, JobRuntime(job.id, self.agents, lease)))
+        runtime = JobRuntime(job.id, self.agents, lease, venues=self.venues, cleanups=self._cleanups)
+        self._run_started(Claimed(job, queue, execution, runtime))
 
     def _run_started(self, claimed: Claimed) -> None:
         runtime, job = claimed.runtime, claimed.job
@@ -180,13 +185,8 @@ class EngineWorker(RecordedWorker):
         )
         self.show_state(WorkerStatus.BUSY)
         lease = runtime.lease
-        self._events.info(
-            "job_started",
-            job=job.id,
-            queue=claimed.queue.name,
-            engine=lease.engine if lease else None,
-            token=lease.token if lease else None,
-        )
+        engine, token = (lease.engine, lease.token) if lease else (None, None)
+        self._events.info("job_started", job=job.id, queue=claimed.queue.name, engine=engine, token=token)
         if self._drain.requested:  # the drain may have looked for a job just before this one was there
             runtime.stop(StopReason.DRAIN)
         try:
@@ -257,9 +257,8 @@ class EngineWorker(RecordedWorker):
         self._events.error("worker_drain_overrun", job=claimed.job.id if claimed else None)
         try:
             if claimed is not None:
-                Placement(self._heart_connection).requeue(
-                    claimed.queue, claimed.job, claimed.execution, claimed.job.key, ""
-                )
+                connection = self._heart_connection
+                leave(Placement(connection), Cleanups(connection, self.settings.prefix), claimed)
         except redis.RedisError as error:
             self._events.error("job_unsettled", job=claimed.job.id if claimed else None, reason=str(error))
         sys.stdout.flush()
@@ -268,6 +267,7 @@ class EngineWorker(RecordedWorker):
     def _end(self) -> None:
         self.agents.leaving = True
         self.agents.close()
+        self.venues.hang_up()
         self._heart.stop()
         try:
             self.teardown()  # type: ignore[no-untyped-call]

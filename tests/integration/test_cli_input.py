@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from pathlib import Path
 
@@ -103,6 +104,22 @@ def test_unreachable_engagement_tells_what_to_do_elsewhere(lonely: Shell) -> Non
     assert error["closed_within_ms"] == 1112
     assert (error["holds_if"], error["maybe_written"]) == ("redis is dead or frozen", False)
     assert "secret" not in done.out + done.err
+
+
+def test_silent_redis_is_not_asked_for_the_bound_it_could_not_be_asked_to_stop(lonely: Shell) -> None:
+    """After both attempts the operator is told at once: asking a third time would double the time until then."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
+        done = lonely.run("engage", "-r", "x", "--output", "json", redis_url=url, timeout_ms="200")
+        silent.settimeout(0.0)
+        calls = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                silent.accept()[0].close()
+                calls += 1
+    assert done.code == 69
+    assert done.json["error"]["closed_within_ms"] == 1112
+    assert calls == 2
 
 
 def test_frozen_redis_leaves_the_engagement_unknown(switch: Switch, shell: Shell) -> None:

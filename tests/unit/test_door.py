@@ -10,12 +10,13 @@ import pytest
 
 import killswitch
 from killswitch import Blocked, Code, EpochConflict, LibraryMissing, Mode, SettingsError, StoreRefused, StoreUnavailable
-from killswitch.errors import KillSwitchError, LocalServerMissing
+from killswitch.errors import AdmissionUnknown, JournalLost, KillSwitchError, LocalServerMissing, OrderConflict
 
 PUBLIC = {
-    "Agent", "AuditEntry", "Blocked", "Code", "Controller", "EpochConflict", "FleetStatus", "Gate", "InitReport",
-    "InvalidInput", "KillSwitchError", "LibraryMissing", "Member", "Mode", "Outcome", "Permit", "Scope", "Settings",
-    "SettingsError", "StoreRefused", "StoreUnavailable", "SwitchState", "Verdict", "View", "__version__",
+    "Admission", "AdmissionUnknown", "Agent", "AuditEntry", "Blocked", "Code", "Controller", "EpochConflict",
+    "FleetStatus", "Gate", "InitReport", "InvalidInput", "Journal", "JournalEntry", "JournalLost", "KillSwitchError",
+    "LibraryMissing", "Member", "Mode", "OrderConflict", "Outcome", "Permit", "Scope", "Settings", "SettingsError",
+    "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable", "SwitchState", "Verdict", "View", "__version__",
 }  # fmt: skip
 
 
@@ -63,6 +64,9 @@ ERRORS: list[KillSwitchError] = [
     EpochConflict(7, 6, "7 is the epoch now"),
     SettingsError(("one", "two")),
     LocalServerMissing("none"),
+    AdmissionUnknown("o-1", Code.NO_ANSWER, "silence"),
+    OrderConflict("1-1"),
+    JournalLost("orders", 7),
 ]
 
 

@@ -1,6 +1,6 @@
 """Where orders go: a protocol, a paper venue, and the guard through which every order passes."""
 
-from workers.broker.base import Broker, BrokerError, DuplicateOrder, StaleToken
+from workers.broker.base import Broker, BrokerError, DuplicateOrder, StaleOwner, StaleToken, UnknownOutcome
 from workers.broker.guarded import Gate, GuardedBroker, NotOwner, Sent
 from workers.broker.paper import PaperBroker
 
@@ -13,5 +13,7 @@ __all__ = [
     "NotOwner",
     "PaperBroker",
     "Sent",
+    "StaleOwner",
     "StaleToken",
+    "UnknownOutcome",
 ]

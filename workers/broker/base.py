@@ -12,7 +12,7 @@ from typing import Protocol
 from killswitch import KillSwitchError
 from workers.domain import Fill, Order, Position, Tick
 
-__all__ = ["Broker", "BrokerError", "DuplicateOrder", "StaleToken"]
+__all__ = ["Broker", "BrokerError", "DuplicateOrder", "StaleOwner", "StaleToken", "UnknownOutcome"]
 
 
 class BrokerError(KillSwitchError):
@@ -35,8 +35,21 @@ class StaleToken(BrokerError):
     """The order carries an epoch below the venue's fence: it was decided before a halt."""
 
 
+class StaleOwner(BrokerError):
+    """It comes from an owner of the engine that was replaced or fenced out: another process acts in its place."""
+
+
+class UnknownOutcome(BrokerError):
+    """The question left and no answer came: it may or may not have taken effect. Ask by the client id before anything
+    else is decided; nothing is repeated by itself."""
+
+
 class Broker(Protocol):
-    """A venue for one engine's orders."""
+    """A venue for one engine's orders.
+
+    `submit`, `cancel` and `cancel_all` raise BrokerError where the venue does not do it or cannot be reached; looking,
+    quotes and fences never raise: a venue that is away must not end the engine.
+    """
 
     def submit(self, order: Order, token: int) -> None:
         """Sends `order`; `token` is the epoch under which it was permitted.
@@ -44,7 +57,9 @@ class Broker(Protocol):
         Raises:
             DuplicateOrder: its client id was used before.
             StaleToken: `token` is below the fence.
-            BrokerError: the venue refused it for another reason.
+            StaleOwner: the sender no longer owns the session.
+            UnknownOutcome: it was sent, and no answer came.
+            BrokerError: the venue refused it for another reason, or it was not sent.
         """
         ...
 
@@ -54,6 +69,15 @@ class Broker(Protocol):
 
     def cancel(self, client_id: str) -> bool:
         """Cancels a working order. False when there is none of this id (filled, cancelled before, or never sent)."""
+        ...
+
+    def void(self, client_id: str) -> bool:
+        """Makes sure that nothing more comes of an order whose fate is unknown: cancels it where it works, and has it
+        refused where it arrives only later. Whether it had been taken.
+
+        Raises:
+            BrokerError: the venue does not say; the order's fate stays unknown.
+        """
         ...
 
     def cancel_all(self) -> int:

@@ -4,6 +4,9 @@ The order of steps is the whole point. The permit announces the order, then chec
 ownership of the engine is checked; then the order is sent; then the permit is released. Whoever stops the fleet
 therefore either sees the permit, or it was refused: an order cannot slip between the check and the acknowledgement.
 
+An order whose fate is unknown (the venue did not answer) may still arrive: its permit stays announced, so that this
+worker is not called quiet, until the venue has made sure that nothing more comes of it.
+
 Whether an order reduces is checked here against what is held and what already works on the same side, not believed:
 under REDUCING a strategy with a wrong idea of its position must not open a new one.
 """
@@ -17,10 +20,13 @@ from typing import Protocol
 
 from killswitch import KillSwitchError
 from killswitch.clock import now_ns
-from workers.broker.base import Broker
+from workers.broker.base import Broker, BrokerError, UnknownOutcome
 from workers.domain import Fill, Order, Position, Tick, truly_reduces
 
 __all__ = ["Gate", "GuardedBroker", "NotOwner", "Sent"]
+
+_SETTLE_NS = 500_000_000
+"""Time between two attempts of a trading loop to learn what became of an order."""
 
 
 class _Permit(Protocol):
@@ -72,6 +78,8 @@ class GuardedBroker:
         self._owns = owns
         self.not_owner = 0
         """Orders refused because the engine was no longer owned."""
+        self._unsettled: dict[str, AbstractContextManager[_Permit]] = {}
+        self._next_settle_ns = 0
 
     def send(self, order: Order, epoch: int) -> Sent:
         """Sends `order`, decided under `epoch`, or raises and sends nothing.
@@ -79,16 +87,45 @@ class GuardedBroker:
         Raises:
             Blocked: gate 2 is closed for it.
             NotOwner: the engine belongs to another process now.
+            UnknownOutcome: it may still arrive; it counts as in flight until `settle` knows better.
             BrokerError: the venue refused it.
         """
         reduces = order.reduces and self._reduces(order)
         check_ns = now_ns()
-        with self._gate.order(epoch, reduces=reduces, order_id=order.client_id) as permit:
+        announced = self._gate.order(epoch, reduces=reduces, order_id=order.client_id)
+        permit = announced.__enter__()
+        returned = True
+        try:
             if not self._owns():
                 self.not_owner += 1
                 raise NotOwner(order.client_id)
             self._broker.submit(order, token=permit.epoch)
             return Sent(permit.epoch, check_ns, now_ns())
+        except UnknownOutcome:
+            returned = False
+            self._unsettled[order.client_id] = announced
+            raise
+        finally:
+            if returned:
+                announced.__exit__(None, None, None)
+
+    @property
+    def unsettled(self) -> Sequence[str]:
+        """Client ids of orders that were sent and not answered."""
+        return tuple(self._unsettled)
+
+    def settle(self) -> Mapping[str, bool]:
+        """Has the venue make sure that nothing more comes of the orders whose fate is unknown; returns their permits,
+        and says of each whether it had been taken.
+
+        Raises:
+            BrokerError: the venue does not say; what is left counts as in flight.
+        """
+        taken: dict[str, bool] = {}
+        for client_id in tuple(self._unsettled):
+            taken[client_id] = self._broker.void(client_id)
+            self._unsettled.pop(client_id).__exit__(None, None, None)
+        return taken
 
     def _reduces(self, order: Order) -> bool:
         working = sum(
@@ -105,7 +142,8 @@ class GuardedBroker:
         return self._broker.cancel(client_id)
 
     def cancel_all(self) -> int:
-        """See `Broker.cancel_all`."""
+        """See `Broker.cancel_all`; orders whose fate is unknown are settled first."""
+        self.settle()
         return self._broker.cancel_all()
 
     def raise_fence(self, epoch: int) -> None:
@@ -125,5 +163,11 @@ class GuardedBroker:
         return self._broker.positions()
 
     def on_tick(self, tick: Tick) -> Sequence[Fill]:
-        """See `Broker.on_tick`."""
-        return self._broker.on_tick(tick)
+        """See `Broker.on_tick`. Now and then it tries to learn what became of orders whose fate is unknown."""
+        fills = self._broker.on_tick(tick)
+        if self._unsettled and now_ns() >= self._next_settle_ns:
+            try:
+                self.settle()
+            except BrokerError:
+                self._next_settle_ns = now_ns() + _SETTLE_NS
+        return fills

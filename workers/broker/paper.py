@@ -52,14 +52,26 @@ class PaperBroker:
             raise StaleToken(order.client_id, f"token {token} is below the fence {self._fence}: decided before a halt")
         if order.client_id in self._tokens:
             raise DuplicateOrder(order.client_id, "this client id was used before: the first order stands")
-        self._tokens[order.client_id] = token
+        self.remember(order.client_id, token)
+        self._working[order.client_id] = order
+
+    def remember(self, client_id: str, token: int) -> None:
+        """Knows this client id as used, under `token`, without an order that works."""
+        self._tokens[client_id] = token
         if len(self._tokens) > self._remember:
             self._tokens.popitem(last=False)
-        self._working[order.client_id] = order
 
     def cancel(self, client_id: str) -> bool:
         """Cancels a working order; see `Broker.cancel`."""
         return self._working.pop(client_id, None) is not None
+
+    def void(self, client_id: str) -> bool:
+        """See `Broker.void`."""
+        known = client_id in self._tokens
+        if not known:
+            self.remember(client_id, 0)
+        self.cancel(client_id)
+        return known
 
     def cancel_all(self) -> int:
         """Cancels every working order; see `Broker.cancel_all`."""

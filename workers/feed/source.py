@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import lzma
 import struct
 import zipfile
 import zlib
@@ -25,11 +24,14 @@ _BLOCK = 1 << 16
 MAX_LINE = 1 << 20
 """A longer line (bytes) is not from any known feed: it is cut there, and its parts are counted as bad rows."""
 
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Methods that the standard library unpacks block by block. Of bzip2 or lzma it unpacks 4 KB of the file at once,
+however much comes out: a file of a few KB took 150 MB."""
+
 _DAMAGE = (
     OSError,  # also a bad gzip header
     EOFError,
     zlib.error,
-    lzma.LZMAError,
     zipfile.BadZipFile,
     NotImplementedError,  # a zip method this Python does not know
     RuntimeError,  # an encrypted zip
@@ -55,7 +57,8 @@ def packing_of(path: Path) -> Packing:
     """Looks at the first bytes.
 
     Raises:
-        FeedError: the file is missing, unreadable, neither zip nor gzip, or a zip without exactly one file in it.
+        FeedError: the file is missing, unreadable, neither zip nor gzip, or a zip without exactly one file in it, or
+            one packed by another method than deflate.
     """
     try:
         with path.open("rb") as file:
@@ -67,7 +70,7 @@ def packing_of(path: Path) -> Packing:
                 f"ticks {str(path)!r}: neither a zip nor a gzip file: give a Lean quote zip or a Binance capture"
             )
         with zipfile.ZipFile(path) as archive:
-            members = [info.filename for info in archive.infolist() if not info.is_dir()]
+            infos = [info for info in archive.infolist() if not info.is_dir()]
     except FeedError:
         raise
     except FileNotFoundError:
@@ -76,11 +79,16 @@ def packing_of(path: Path) -> Packing:
         raise FeedError(
             f"ticks {str(path)!r}: cannot be read ({_say(error)}): check the file, or fetch it again"
         ) from error
-    if len(members) != 1:
+    if len(infos) != 1:
         raise FeedError(
-            f"ticks {str(path)!r}: the zip holds {len(members)} files, expected one: unpack and zip each alone"
+            f"ticks {str(path)!r}: the zip holds {len(infos)} files, expected one: unpack and zip each alone"
         )
-    return Packing(members[0])
+    if infos[0].compress_type not in _METHODS:
+        raise FeedError(
+            f"ticks {str(path)!r}: the zip is packed by a method other than deflate, which unpacks into memory without "
+            "bound: zip it again the usual way"
+        )
+    return Packing(infos[0].filename)
 
 
 def line_batches(path: Path, packing: Packing) -> Generator[list[bytes], None, None]:

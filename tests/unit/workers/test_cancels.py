@@ -88,3 +88,23 @@ def test_order_that_is_valid_again_is_left_alone(rig: Rig) -> None:
     report = rig.run(feed=QuietFeed(lapse, lambda: next(turns, None) is None))
     assert report.cancelled == {}
     assert report.cancel_failures == 2  # the one on the lapse, and the one at the end
+
+
+def test_venue_that_fails_to_withdraw_one_order_does_not_end_the_engine() -> None:
+    """The order that was to replace it is not sent beside it; the next signal tries again."""
+
+    class Failing(PaperBroker):
+        failures = 1
+
+        def cancel(self, client_id: str) -> bool:
+            if self.failures:
+                self.failures -= 1
+                raise BrokerError(client_id, "venue is down")
+            return super().cancel(client_id)
+
+    rig = Rig(REST, REST, REST)
+    rig.venue = Failing()
+    report = rig.run(*TICKS[:5])
+    assert dict(report.rejected) == {"BrokerError": 1}
+    assert (report.orders, report.replaced) == (2, 1)
+    assert report.ticks == 5

@@ -104,6 +104,16 @@ def test_memory_for_client_ids_is_bounded() -> None:
     assert [working.client_id for working in broker.open_orders()] == ["a", "b", "c"]
 
 
+def test_a_voided_id_is_cancelled_or_refused_later() -> None:
+    """Nothing more comes of it, whether the order was here before or arrives only then."""
+    broker = PaperBroker()
+    broker.submit(order("a", Side.BUY, 10, 1.0), 1)
+    assert (broker.void("a"), broker.void("b")) == (True, False)
+    assert broker.open_orders() == ()
+    with pytest.raises(DuplicateOrder):
+        broker.submit(order("b", Side.BUY, 10, 1.0), 1)
+
+
 def test_a_token_below_the_fence_is_refused() -> None:
     """An order decided before a halt has no effect however late it comes, and does not use up its client id."""
     broker = PaperBroker()

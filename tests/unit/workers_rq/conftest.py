@@ -41,3 +41,4 @@ def make_worker(store: fakeredis.FakeStrictRedis, switch: Switch) -> Iterator[Ma
     yield make
     for worker in made:
         worker.agents.close()
+        worker.venues.hang_up()

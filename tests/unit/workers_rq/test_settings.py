@@ -52,6 +52,15 @@ def test_queue_url_of_another_form_is_refused(url: str) -> None:
         settings.load(queue_url=url)
 
 
+@pytest.mark.parametrize("url", ["venue", "redis://h:1", "tcp://h", "tcp://h:0", "tcp://u:p@h:1", "unix://"])
+def test_venue_of_another_form_is_refused(url: str) -> None:
+    """Orders go to a place that was understood, or nowhere; a password is not echoed."""
+    with pytest.raises(SettingsError, match="WORKERS_VENUE_URL") as caught:
+        settings.load(venue_url=url)
+    assert "p@h" not in str(caught.value)
+    assert settings.load(venue_url="unix:///run/v.sock").venue_url == "unix:///run/v.sock"
+
+
 def test_misspelt_variable_is_refused_and_a_strange_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """A typing mistake must not leave a default in force; variables that an orchestrator made are not ours."""
     monkeypatch.setenv("WORKERS_SERVICE_HOST", "10.0.0.1")
@@ -107,3 +116,32 @@ def test_health_of_a_worker_that_never_started_is_1(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["health", "--id-file", str(tmp_path / "id")])
     assert done.exit_code == 1
     assert "no worker runs here" in done.stderr
+
+
+def test_journal_needs_a_venue_that_a_gateway_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A venue inside of each worker is nobody else's; the remedy is named."""
+    with pytest.raises(SettingsError, match="set WORKERS_VENUE_URL"):
+        settings.load(admission_journal="orders")
+    assert settings.load(admission_journal="orders", venue_url="unix:///v.sock").admission_journal == "orders"
+    with pytest.raises(SettingsError, match="WORKERS_ADMISSION_JOURNAL"):
+        settings.load(admission_journal="a:b", venue_url="unix:///v.sock")
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "text"),
+    [
+        ([], {}, "WORKERS_VENUE_URL"),
+        (["--journal", "orders"], {}, "WORKERS_VENUE_URL"),
+        ([], {"WORKERS_VENUE_URL": "unix:///v.sock"}, "--journal"),
+        (["--max-age-ms", "1"], {}, "max-age-ms"),
+    ],
+)
+def test_gateway_without_a_place_to_take_from_or_send_to_is_a_mistake(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], env: dict[str, str], text: str
+) -> None:
+    """Exit code 2, and what is missing."""
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(main, ["gateway", *words])
+    assert done.exit_code == 2
+    assert text in done.stderr

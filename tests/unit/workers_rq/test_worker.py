@@ -11,7 +11,7 @@ from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegistry
 
 from tests.unit.workers_rq.doubles import SHORT, MakeWorker, Switch, step
-from workers import jobs, queues, wiring
+from workers import queues, wiring
 from workers.ownership import Lease, Ownership
 from workers.runtime import StopReason, current
 
@@ -191,7 +191,7 @@ def test_engine_of_a_dead_worker_is_put_back_once_and_its_orders_are_cancelled(
     assert waiting(store) == [job.id]
     assert untouched(store, job)
     cleanup = queues.open_queue(store, "cleanup").jobs
-    assert [found.args for found in cleanup] == [[{"engine": "e1"}]]
+    assert [found.args for found in cleanup] == [[{"engine": "e1", "owner": lease.token}]]
 
 
 def test_claim_of_a_dead_worker_is_put_back(store: fakeredis.FakeStrictRedis, make_worker: MakeWorker) -> None:
@@ -267,10 +267,10 @@ def test_job_that_exits_does_not_end_the_worker(
 ) -> None:
     """SystemExit out of a job is a failed job."""
 
-    def leave(_account: str) -> object:
+    def leave(_venues: object, _account: str) -> object:
         raise SystemExit(3)
 
-    monkeypatch.setattr(jobs._venues, "of", leave)
+    monkeypatch.setattr(wiring.Venues, "of", leave)
     job = queues.cancel_orders(store, {"engine": "e1"})
     step(make_worker())
     assert job.get_status() is JobStatus.FAILED
