@@ -1,0 +1,123 @@
+"""Operators: the shipped controller, and a bare connection as redis-cli would have, each in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from killswitch import Controller, EpochConflict, Settings, StoreRefused, StoreUnavailable
+from killswitch.control.outcome import Outcome
+from killswitch.store.wire import connect
+from tests.history.events import History
+from tests.simulation.kernel import Kernel, Process
+from tests.simulation.observer import PREFIX, SWITCH
+
+__all__ = ["Operator"]
+
+
+class Operator:
+    """One person with a terminal. Each action puts its begin and its end on record."""
+
+    def __init__(self, kernel: Kernel, history: History, process: Process, settings: Settings) -> None:
+        self.process = process
+        self._kernel = kernel
+        self._history = history
+        self._control = Controller(settings)
+        self._settings = settings
+        self._count = 0
+        self.is_waiting = False  # for the proof of a stop that is set
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has nothing under way."""
+        return all(task.is_done for task in self.process.tasks)
+
+    def _run(self, action: str, scope: str | None, wait_s: float | None, call: Callable[[], Outcome]) -> Outcome | None:
+        self._count += 1
+        op = f"{self.process.name}-{self._count}"
+        self._history.add(
+            "op", self._kernel.now, op=op, action=action, scope=scope or SWITCH, wait_s=wait_s, by=self.process.name
+        )
+        self._engaged_t = 0
+        outcome: Outcome | None = None
+        note = ""
+        try:
+            outcome = call()
+            result = str(outcome.verdict)
+        except (EpochConflict, StoreRefused) as error:
+            result, note = "refused", str(error)
+        except StoreUnavailable as error:
+            result, note = "unreachable", str(error)
+        extra = {"engaged_t": self._engaged_t} if self._engaged_t else {}
+        self.is_waiting = False
+        self._history.add(
+            "op_end",
+            self._kernel.now,
+            op=op,
+            result=result,
+            epoch=outcome.epoch if outcome else 0,
+            members=[m.worker_id for m in outcome.members] if outcome else [],
+            pending=[m.worker_id for m in outcome.pending] if outcome else [],
+            leases_out=outcome.leases_out if outcome else False,
+            note=outcome.note if outcome else note,
+            **extra,
+        )
+        return outcome
+
+    def engage(self, scope: str | None, wait_s: float | None) -> Outcome | None:
+        """Stops; with `wait_s` waits for the proof."""
+
+        def engaged(_: Outcome) -> None:
+            self._engaged_t = self._kernel.now
+            self.is_waiting = wait_s is not None
+
+        return self._run(
+            "engage",
+            scope,
+            wait_s,
+            lambda: self._control.engage("sim", self.process.name, scope, wait_s, on_engaged=engaged),
+        )
+
+    def reset(self, scope: str | None, think_ns: int, for_s: float | None = None) -> Outcome | None:
+        """Looks, thinks, and permits what was looked at."""
+
+        def call() -> Outcome:
+            epoch = self._look(scope)
+            self._kernel.sleep(think_ns)
+            return self._control.reset(epoch, "sim", self.process.name, scope, for_s)
+
+        return self._run("reset", scope, None, call)
+
+    def reduce(self, scope: str | None, think_ns: int) -> Outcome | None:
+        """Looks, thinks, and permits what reduces."""
+
+        def call() -> Outcome:
+            epoch = self._look(scope)
+            self._kernel.sleep(think_ns)
+            return self._control.reduce("sim", self.process.name, scope, epoch)
+
+        return self._run("reduce", scope, None, call)
+
+    def _look(self, scope: str | None) -> int:
+        status = self._control.status()
+        found = next((state for state in status.scopes if state.scope == scope), None)
+        return found.epoch if found is not None else status.switch.epoch if scope is None else 0
+
+    def initialise(self) -> None:
+        """Loads the function library again."""
+        self._control.init(self.process.name)
+
+    def by_hand(self, *words: str) -> bool:
+        """What redis-cli would send; whether it was done."""
+        try:
+            wire = connect(self._settings.endpoint, 1.0, "redis-cli")
+            try:
+                wire.call(*words)
+            finally:
+                wire.close()
+        except (StoreRefused, StoreUnavailable):
+            return False
+        return True
+
+    def leave_for(self, worker: str) -> bool:
+        """Takes a lost worker off the membership, as an operator does once its orders are reconciled."""
+        return self.by_hand("FCALL", "ks_leave", "1", f"{PREFIX}:state", worker)

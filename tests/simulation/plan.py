@@ -1,0 +1,151 @@
+"""What a seed stands for: the fleet, its settings, its network, where threads are held up, and what goes wrong when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from random import Random
+
+from killswitch import Settings
+from tests.simulation.kernel import MS, SECOND, US
+
+__all__ = ["POINTS", "Event", "Plan", "draw", "settings_of"]
+
+POINTS = (
+    "before the socket",
+    "socket-picture",
+    "picture-clock",
+    "clock-pass",
+    "signal-order",
+    "before announcing",
+    "announced",
+    "check-send",
+    "send-release",
+    "before release",
+    "released",
+    "before counting",
+    "counted",
+    "shown",
+    "registered",
+    "select",
+    "selected",
+    "receive",
+    "send",
+    "sent",
+    "connect",
+)
+SCOPES = ("symbol:EURUSD", "strategy:trend")
+_FAULTS = (
+    "stop", "stop", "starve", "crisis", "crisis", "kill", "leave", "join", "arrival", "hole", "hole", "hole", "deaf",
+    "deaf", "cut", "slow", "freeze", "refuse", "restart", "failover", "split", "flush", "swap", "unload", "clock",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """At `t` (true ns) `what` happens. What it happens to is drawn then."""
+
+    t: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that is drawn before the run begins."""
+
+    seed: int
+    lease_ms: int
+    renew_ms: int
+    beat_ms: int
+    retain_ms: int
+    rung: str
+    workers: int
+    scopes: tuple[tuple[str, ...], ...]
+    threads: int
+    pace_ns: int
+    operators: int
+    base_ns: int
+    jitter_ns: int
+    loss: float
+    chances: dict[str, float] = field(default_factory=dict)
+    longest_pause_ns: int = 0
+    faults_ns: int = 0
+    hot_ns: int = 0  # around here many things happen at once
+    events: tuple[Event, ...] = ()
+
+
+@cache
+def settings_of(lease_ms: int, renew_ms: int, beat_ms: int, retain_ms: int, rung: str) -> Settings:
+    """The settings of a fleet, checked as always."""
+    return Settings(
+        redis_url="redis://redis:6379/0",
+        prefix="ks",
+        lease_ms=lease_ms,
+        renew_ms=renew_ms,
+        patience_ms=lease_ms // 2,
+        beat_ms=beat_ms,
+        retain_ms=retain_ms,
+        rung=rung,
+        timeout_ms=700,
+        actor="sim",
+        sinks="venue=tcp://venue:7000",
+    )
+
+
+def log_uniform(rng: Random, least: int, most: int) -> int:
+    """Between `least` and `most`, every order of magnitude as likely as another."""
+    return int(least * (most / least) ** rng.random())
+
+
+def _chances(rng: Random) -> dict[str, float]:
+    kind = rng.random()
+    if kind < 0.2:
+        return {}
+    if kind < 0.7:
+        chance = rng.choice((0.003, 0.01, 0.04))
+        return dict.fromkeys(rng.sample(POINTS, rng.randint(1, 3)), chance)
+    return dict.fromkeys(POINTS, rng.choice((0.0005, 0.003)))
+
+
+def _events(rng: Random, faults_ns: int, hot_ns: int, spread_ns: int) -> tuple[Event, ...]:
+    kinds = rng.sample(_FAULTS, rng.randint(0, 4))
+    found = []
+    more = rng.choices(kinds, k=rng.randint(0, 2)) if kinds else []
+    for kind in kinds + more:
+        t = int(rng.gauss(hot_ns, spread_ns)) if rng.random() < 0.6 else rng.randrange(faults_ns)
+        found.append(Event(min(max(t, 50 * MS), faults_ns - 1), kind))
+    return tuple(sorted(found, key=lambda event: (event.t, event.what)))
+
+
+def draw(seed: int, rng: Random) -> Plan:
+    """The plan of a seed."""
+    lease_ms = rng.choice((300, 500, 800))
+    faults_ns = int(rng.uniform(1.5, 4.0) * lease_ms * MS) + SECOND // 3
+    hot_ns = int(rng.uniform(0.25, 0.7) * faults_ns)
+    workers = rng.choice((2, 2, 2, 3, 3, 4))
+    operators = rng.choice((1, 1, 2, 2, 3))
+
+    def follows() -> tuple[str, ...]:
+        return tuple(scope for scope in SCOPES if rng.random() < 0.3)
+
+    return Plan(
+        seed=seed,
+        lease_ms=lease_ms,
+        renew_ms=lease_ms // 3,
+        beat_ms=rng.choice((lease_ms // 3, lease_ms)),
+        rung="polling" if rng.random() < 0.05 else "bcast",
+        retain_ms=300_000,
+        workers=workers,
+        scopes=tuple(follows() for _ in range(workers + 8)),
+        threads=rng.choice((1, 1, 2)),
+        pace_ns=rng.choice((40, 80, 160)) * MS,
+        operators=operators,
+        base_ns=log_uniform(rng, 30 * US, 3 * MS),
+        jitter_ns=log_uniform(rng, 20 * US, 30 * MS),
+        loss=rng.choice((0.0, 0.0, 0.01, 0.05)),
+        chances=_chances(rng),
+        longest_pause_ns=rng.choice((2, lease_ms // 2, 3 * lease_ms)) * MS,
+        faults_ns=faults_ns,
+        hot_ns=hot_ns,
+        events=_events(rng, faults_ns, hot_ns, lease_ms * MS // 3),
+    )

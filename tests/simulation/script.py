@@ -1,0 +1,113 @@
+"""What the people do: operators who race each other through the faults, and one who brings the fleet back in quiet."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from killswitch.control.outcome import Verdict
+from tests.simulation.faults import Faults
+from tests.simulation.kernel import MS, SECOND
+from tests.simulation.observer import PREFIX
+from tests.simulation.operators import Operator
+from tests.simulation.plan import SCOPES, log_uniform
+from tests.simulation.world import World
+
+__all__ = ["play"]
+
+_KEYS = (f"{PREFIX}:state", *(f"{PREFIX}:state:{scope}" for scope in SCOPES))
+_RAW = (
+    ("SET", "{key}", "ENGAGED by hand {n}"),
+    ("SET", "{key}", "ENGAGED by hand {n}"),
+    ("SET", "{key}", "SAFE"),
+    ("SET", "{key}", "REDUCING"),
+    ("SET", "{key}", "garbage {n}"),
+    ("SET", "{key}", ""),
+    ("SET", "{key}", "SAFE", "PX", "400"),
+    ("DEL", "{key}"),
+    ("PEXPIRE", "{key}", "150"),
+    ("RENAME", "{key}", "ks:elsewhere"),
+    ("LPUSH", "{key}", "a list"),
+)
+
+
+def play(world: World) -> None:
+    """The whole run: faults, then quiet."""
+    faults = Faults(world)
+    faults.schedule()
+    for operator in world.operators:
+        operator.process.spawn("script", partial(_operate, world, operator))
+    world.kernel.run(world.plan.faults_ns)
+    faults.undo()
+    world.calm()
+    closer = world.add_operator()
+    closer.process.spawn("script", partial(_close, world, closer))
+    world.run_until_done(closer)
+
+
+def _operate(world: World, operator: Operator) -> None:
+    rng, kernel = world.rng, world.kernel
+    longest = 2 * world.plan.lease_ms * MS
+    if operator is world.operators[0]:
+        # What goes wrong around the hot moment goes wrong around a stop.
+        kernel.sleep(max(int(rng.gauss(world.plan.hot_ns, longest / 6)), 10 * MS))
+        operator.engage(None, rng.choice((None, 0.0014 * world.plan.lease_ms)))
+    while True:
+        kernel.sleep(min(log_uniform(rng, 10 * MS, longest), max(world.plan.faults_ns - kernel.now, 0)))
+        if kernel.now >= world.plan.faults_ns:
+            return
+        _act(world, operator)
+
+
+def _act(world: World, operator: Operator) -> None:
+    rng, lease_ms = world.rng, world.plan.lease_ms
+    scope = rng.choice(SCOPES) if rng.random() < 0.2 else None
+    think_ns = log_uniform(rng, 1, lease_ms * MS)
+    what = rng.random()
+    if world.is_open and what < 0.7:
+        wait_s = rng.choice((None, 0.3 * lease_ms / 1000, 1.4 * lease_ms / 1000))
+        operator.engage(scope, wait_s)
+    elif what < 0.7:
+        for_s = 1.0 if scope is None and rng.random() < 0.1 else None
+        operator.reset(scope, think_ns, for_s)
+    elif what < 0.8:
+        operator.reduce(scope, think_ns)
+    else:
+        key, words = rng.choice(_KEYS[: 1 if rng.random() < 0.7 else None]), rng.choice(_RAW)
+        number = rng.randrange(1000)
+        operator.by_hand(*(word.format(key=key, n=number) for word in words))
+
+
+def _close(world: World, closer: Operator) -> None:
+    """Takes off who is lost, proves that all others are quiet, and permits: in quiet nothing may be in the way."""
+    kernel = world.kernel
+    others = [operator for operator in world.operators if operator is not closer]
+    while not all(operator.is_done or operator.is_waiting for operator in others):
+        kernel.sleep(10 * MS)
+    if world.hosts[world.master].redis.library is None:
+        closer.initialise()
+    limit = world.plan.faults_ns + 2 * SECOND
+    while kernel.now < limit and not all(trader.is_settled(world.plan.faults_ns) for trader in world.traders.values()):
+        kernel.sleep(10 * MS)
+    for _ in range(3):
+        for trader in world.lost_members():
+            if closer.leave_for(trader.worker_id):
+                trader.reconcile()
+        outcome = closer.engage(None, 3.0)
+        world.closing = str(outcome.verdict) if outcome else "nothing"
+        if world.closing == Verdict.QUIET:
+            break
+    for scope in (*SCOPES, None):
+        # One may find a change that nobody has recorded yet, and be refused for it; a time limit may end meanwhile.
+        if not any(closer.reset(scope, 1) for _ in range(4)):
+            world.errors.append(f"a reset of {scope or 'the switch'} was not done in quiet")
+    world.permitted_ns = kernel.now
+    kernel.sleep(int(1.5 * world.plan.renew_ms / 0.9 * MS) + SECOND // 20)
+    world.expect_open()
+    for trader in world.traders.values():
+        trader.is_leaving = True
+    limit = kernel.now + SECOND
+    kernel.sleep(SECOND // 20)
+    while not all(operator.is_done for operator in others):
+        kernel.sleep(10 * MS)
+    while kernel.now < limit and any(trader.in_flight for trader in world.traders.values() if trader.is_alive):
+        kernel.sleep(20 * MS)
