@@ -1,0 +1,107 @@
+"""What a world's own records say about a stretch of time, and the row of evidence that is made of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from killswitch import Code, clock
+from killswitch.clock import NS_PER_MS
+from tests.evidence.record import record
+from tests.faults.world import World
+from tests.history.events import Event
+
+__all__ = ["Lateness", "closures", "codes", "last_pass", "late_sends", "lateness", "row", "sound"]
+
+_NAP_S = 0.005
+
+
+def _passes(world: World) -> list[Event]:
+    return [event for event in world.everything() if event["kind"] in ("pass1", "pass2")]
+
+
+def last_pass(world: World, before_ns: int) -> int:
+    """When the last check before `before_ns` that passed, of all gates, was started; 0 where none did."""
+    return max((int(event["start"]) for event in _passes(world) if event["start"] < before_ns), default=0)
+
+
+def late_sends(world: World, after_ns: int, before_ns: int) -> int:
+    """Orders whose check at gate 2 began between the two moments and passed."""
+    return sum(event["kind"] == "pass2" and after_ns < event["start"] < before_ns for event in _passes(world))
+
+
+def closures(world: World, since_ns: int = 0) -> int:
+    """How often a gate was found closed, or closed for another reason than before."""
+    return sum(e["kind"] == "view" and not e["open"] and e["t"] > since_ns for e in world.everything())
+
+
+def codes(world: World, since_ns: int) -> frozenset[Code]:
+    """Every reason that a gate gave after `since_ns`."""
+    views = [e for e in world.everything() if e["kind"] == "view" and not e["open"] and e["t"] > since_ns]
+    said = {str(event["code"]) for event in views}
+    return frozenset(code for code in Code if code in said)
+
+
+def sound(world: World) -> None:
+    """Asserts that the judge finds nothing wrong with what happened since it was asked last."""
+    violations = world.judge()
+    assert violations == [], "\n".join(map(str, violations))
+
+
+def row(
+    world: World,
+    fault: str,
+    properties: tuple[str, ...] | str,
+    *,
+    closed_ns: int | None = None,
+    bound_ns: int | None = None,
+    sends_after: int = 0,
+    recovered_ns: int | None = None,
+    spurious: int = 0,
+    note: str = "",
+) -> None:
+    """One row of evidence; durations in ns, None where the fault has none."""
+    record(
+        "faults",
+        fault=fault,
+        properties=properties if isinstance(properties, str) else " ".join(properties),
+        server=world.switch.kind,
+        closed_ms=None if closed_ns is None else round(max(0, closed_ns) / NS_PER_MS, 3),
+        bound_ms=None if bound_ns is None else round(bound_ns / NS_PER_MS, 3),
+        sends_after=sends_after,
+        recovered_ms=None if recovered_ns is None else round(recovered_ns / NS_PER_MS, 1),
+        spurious=spurious,
+        note=note or f"{len(world.traders)} traders, {len(world.engines)} engines on {world.ticks}",
+    )
+
+
+class Lateness:
+    """How late this machine lets a sleeper wake: what a promise in ms is allowed on top, because it is not ours."""
+
+    def __init__(self) -> None:
+        self.worst_ns = 0
+        self._ended = threading.Event()
+
+    def watch(self) -> None:
+        """Naps until told to end."""
+        while not self._ended.is_set():
+            begun = clock.now_ns()
+            clock.sleep(_NAP_S)
+            self.worst_ns = max(self.worst_ns, clock.now_ns() - begun - int(_NAP_S * 1e9))
+
+    def end(self) -> None:
+        self._ended.set()
+
+
+@contextmanager
+def lateness() -> Iterator[Lateness]:
+    """Measures while the block runs."""
+    found = Lateness()
+    thread = threading.Thread(target=found.watch, name="lateness")
+    thread.start()
+    try:
+        yield found
+    finally:
+        found.end()
+        thread.join()
