@@ -7,6 +7,7 @@ text is not found any more is out of date; both end with 1. Rows go to the evide
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import os
 import pkgutil
@@ -60,18 +61,27 @@ def break_tree(mutant: Mutant, folder: Path) -> Path:
     return tree
 
 
+def _tested(tree: Path, tests: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    data = os.environ.get("KILLSWITCH_TEST_DATA", str(ROOT.parent / "shared" / "data"))
+    environment = {**os.environ, "KILLSWITCH_TEST_DATA": data, "PYTHONPATH": str(tree), "EVIDENCE_FILE": ""}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", *tests]
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S)
+
+
+@functools.cache
+def green_before(tests: tuple[str, ...]) -> bool:
+    """Whether `tests` pass with nothing broken: red tests would notice everything."""
+    return _tested(ROOT, tests).returncode == 0
+
+
 def run(mutant: Mutant) -> tuple[str, float, str]:
     """What became of it ("noticed", "SURVIVED", "UNCLEAR"), after how many seconds, and the first test that failed."""
     begun = clock.now_ns()
+    if not green_before(mutant.tests):
+        return "UNCLEAR", (clock.now_ns() - begun) / 1e9, "its tests fail without the break as well"
     with tempfile.TemporaryDirectory(prefix="broken-") as folder:
-        tree = break_tree(mutant, Path(folder))
-        data = os.environ.get("KILLSWITCH_TEST_DATA", str(ROOT.parent / "shared" / "data"))
-        environment = {**os.environ, "KILLSWITCH_TEST_DATA": data, "PYTHONPATH": str(tree), "EVIDENCE_FILE": ""}
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", *mutant.tests]
         try:
-            done = subprocess.run(
-                command, cwd=tree, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S
-            )
+            done = _tested(break_tree(mutant, Path(folder)), mutant.tests)
         except subprocess.TimeoutExpired:
             return "noticed", (clock.now_ns() - begun) / 1e9, f"no end within {_TIMEOUT_S} s"
     # 1 is "tests failed"; anything else (usage, nothing collected, a broken import) says nothing about the break.

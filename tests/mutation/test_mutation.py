@@ -38,6 +38,12 @@ def test_the_runner_knows_who_noticed_and_who_did_not() -> None:
     assert runner.run(blind)[0] == "SURVIVED"
 
 
+def test_tests_that_are_red_anyway_notice_nothing() -> None:
+    """A break is not called noticed by a test that fails without it."""
+    red = Mutant(**{**{name: getattr(CLOSING, name) for name in CLOSING.__slots__}, "tests": ("--no-such-option",)})
+    assert runner.run(red)[0] == "UNCLEAR"
+
+
 def test_a_break_whose_text_is_gone_is_refused() -> None:
     """A break that would change nothing is an error, not a survivor nobody looks at."""
     gone = Mutant("gone", "S4", "killswitch/core/lease.py", "no such text", "", ("tests/history",))
