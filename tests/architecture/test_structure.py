@@ -47,10 +47,12 @@ def test_time_is_read_in_one_file() -> None:
 
 
 def test_orders_are_submitted_in_one_file() -> None:
-    """Only workers/broker/guarded.py calls a broker's submit, so no order can go around the gates."""
+    """Only workers/broker/guarded.py calls a broker's submit, so no order can go around the gates. The book of a venue
+    process takes orders with the same word, but on the far side of the line: nothing of a trader's is in there."""
     found = complaints(sources(*PRODUCT), functools.partial(calls, method="submit"))
     callers = {line.partition(":")[0] for line in found}
-    assert callers == ({"workers/broker/guarded.py"} if sources("workers") else set())
+    assert callers == ({"workers/broker/guarded.py", "workers/venue/book.py"} if sources("workers") else set())
+    assert not complaints([ROOT / "workers/venue/book.py"], functools.partial(imports, module="workers.venue.client"))
 
 
 def test_the_files_on_the_line_state_their_invariant() -> None:

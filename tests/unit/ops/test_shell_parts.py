@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from killswitch import Mode, Outcome, Verdict, quick
+from killswitch import Mode, Outcome, Standing, Verdict, quick
+from killswitch.core.proof import SinkFence
 from ops.cli import COMMANDS, cli
 from ops.console import plain
 from ops.exit_codes import Exit
 from ops.options import parse_span
 from ops.pressing import durability_text, redis_cli_line
-from ops.proving import pending_lines, verdict_lines
+from ops.proving import outcome_object, pending_lines, verdict_lines
 from ops.render import Paint, brief
 from tests.unit.ops.pictures import member
 
@@ -52,6 +53,7 @@ def test_exit_codes_are_distinct_and_explained() -> None:
         "REFUSED": 1,
         "USAGE": 2,
         "UNCERTAIN": 3,
+        "FENCED": 4,
         "UNREACHABLE": 69,
         "INTERNAL": 70,
         "INTERRUPTED": 130,
@@ -108,17 +110,52 @@ def _uncertain(**changes: object) -> Outcome:
 def test_an_uncertain_end_says_what_the_leases_mean() -> None:
     """Run out: closed, but orders may be on their way. Running: until when. Said closed: look for the orders."""
     silent = member("w9", beat_age_ms=5000, in_flight=1, orders=("c-1", "c-2"))
-    told = " ".join(verdict_lines(_uncertain(members=(silent,), pending=(silent,), leases_out=True), 0, PLAIN))
+    told = " ".join(verdict_lines(_uncertain(members=(silent,), pending=(silent,), leases_out=True), PLAIN))
     assert "1 of 1 workers not proved quiet" in told
     assert "w9 (eurusd): last words 5.0 s ago: gate OPEN, epoch 7, 1 order in flight" in told
     assert "c-1, c-2" in told
     assert "Every lease has run out" in told
-    told = " ".join(verdict_lines(_uncertain(members=(silent,), pending=(silent,)), 1112, PLAIN))
+    told = " ".join(verdict_lines(_uncertain(members=(silent,), pending=(silent,), lease_bound_ms=1112), PLAIN))
     assert "Leases may still run" in told
     assert "(612 ms from now)" in told
     closed = member("w9", closed=True, epoch=8, in_flight=1)
-    told = " ".join(verdict_lines(_uncertain(members=(closed,), pending=(closed,)), 1112, PLAIN))
+    told = " ".join(verdict_lines(_uncertain(members=(closed,), pending=(closed,), lease_bound_ms=1112), PLAIN))
     assert "say that their gates are closed" in told
+
+
+def test_a_fenced_end_names_the_sinks_and_what_may_still_be_there() -> None:
+    """Which fence refuses whose orders, and that one which had arrived before is not undone by it."""
+    frozen = member("w9", beat_age_ms=5000, in_flight=1, orders=("c-1",), sinks=("venue/e1", "other/x"))
+    stands = Standing("w9", True, (SinkFence("venue/e1", 8), SinkFence("other/x", 9)), "")
+    outcome = _uncertain(
+        verdict=Verdict.FENCED, members=(member("w1"), frozen), pending=(frozen,), fences=(stands,), leases_out=True
+    )
+    lines = verdict_lines(outcome, PLAIN)
+    told = " ".join(" ".join(lines).split())
+    assert lines[0].startswith(
+        "FENCED  1 of 2 workers not proved quiet, but fenced, 500 ms after the engagement, epoch 8"
+    )
+    assert "venue/e1 refuses epochs below 8, other/x refuses epochs below 9" in told
+    assert "may work there: look for it" in told
+    assert max(map(len, lines)) <= 100
+    found = outcome_object(outcome)
+    assert found["verdict"] == "FENCED"
+    assert found["fences"][0] == {
+        "worker_id": "w9",
+        "fenced": True,
+        "fences": [{"sink": "venue/e1", "fence": 8}, {"sink": "other/x", "fence": 9}],
+        "missing": "",
+    }
+
+
+def test_what_is_missing_for_a_fence_is_said_of_each_worker() -> None:
+    """The operator learns what to mend, of whom; a crowd is cut where the screen ends, and that is said."""
+    crowd = tuple(member(f"w{n}") for n in range(60))
+    stands = tuple(Standing(m.worker_id, False, (), "it names no sink\x1b[2J") for m in crowd)
+    lines = verdict_lines(_uncertain(members=crowd, pending=crowd, fences=stands), PLAIN)
+    assert sum("not fenced: it names no sink" in line for line in lines) == 50
+    assert "  and 10 more; --output json names them all" in lines
+    assert not any("\x1b" in line for line in lines)
 
 
 def test_a_worker_whose_words_are_gone_is_named() -> None:
