@@ -154,7 +154,7 @@ def submit_order(spec: IntentSpec, runtime: JobRuntime) -> Document:
     agent = runtime.agent_sending_to(spec.account)
     if agent is not before:
         agent.wait_open(timeout_s=_FIRST_ANSWER_S)
-    broker = GuardedBroker(runtime.venues.of(spec.account, agent.worker_id), agent.gate, runtime.owns)
+    broker = runtime.venues.guarded(spec.account, agent, runtime.owns)
     order = Order(spec.client_id, spec.symbol, Side(spec.side), spec.quantity, spec.limit, spec.reduces)
     try:
         sent = broker.send(order, spec.epoch)

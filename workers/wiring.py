@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from killswitch import Admission, Agent
-from workers.broker import Broker, GuardedBroker, PaperBroker
+from workers.broker import Broker, BrokerError, GuardedBroker, PaperBroker
 from workers.broker.journal import JournalBroker
 from workers.engine import Engine
 from workers.feed import Feed, ReplayFeed, SyntheticFeed
@@ -34,6 +34,7 @@ class Venues:
         self._name = name
         self._journal = journal
         self._brokers: dict[str, Broker] = {}
+        self._guards: list[GuardedBroker] = []
 
     def said(self, account: str) -> dict[str, str]:
         """What the entry of whoever sends for `account` says: where its orders can be refused when it cannot be asked.
@@ -45,6 +46,25 @@ class Venues:
         if account not in self._brokers:
             self._brokers[account] = self._open(account, 0, worker)
         return self._brokers[account]
+
+    def guarded(self, account: str, agent: Agent, owns: Callable[[], bool]) -> GuardedBroker:
+        """That session behind the gates of `agent`, for one job. It is kept for as long as it does not know the fate of
+        an order, because a permit is returned with the last who holds it, and the order is still in flight."""
+        guard = GuardedBroker(self.of(account, agent.worker_id), agent.gate, owns)
+        self._guards.append(guard)
+        return guard
+
+    @property
+    def settled(self) -> bool:
+        """Whether the fate of every order is known that a job sent here."""
+        self._guards = [guard for guard in self._guards if guard.unsettled]
+        return not self._guards
+
+    def settle(self) -> None:
+        """Asks the venue again about orders of unknown fate, where there are any."""
+        for guard in () if self.settled else self._guards:
+            with suppress(BrokerError):
+                guard.settle()
 
     def fresh(self, account: str, *, owner: int = 0, worker: str = "") -> Broker:
         """The session of `account` for one run of an engine under the ownership token `owner`."""

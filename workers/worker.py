@@ -137,6 +137,7 @@ class EngineWorker(RecordedWorker):
             return
         self._next_round_ns = now_ns + min(_ROUND_MS, self.settings.ownership_ms // 3) * _NS_PER_MS
         self.check_for_suspension(burst)
+        self.venues.settle()
         self._recovery.run()
         if self.should_run_maintenance_tasks:
             self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
@@ -149,7 +150,7 @@ class EngineWorker(RecordedWorker):
             self._gate_open = is_open
             view = self.agents.current.view
             self._events.info("worker_gate", open=is_open, code=view.code, epoch=view.epoch)
-        return is_open
+        return is_open and self.venues.settled  # first it must be known what became of the last order
 
     # ---- one job ----
 

@@ -2,8 +2,7 @@
 
 Invariant: the gate is open only while an answer permits it that (1) was asked after the last close, (2) carries the
 nonce of the question, (3) was asked less than a lease ago, and (4) has an epoch above every one at which this worker
-saw the fleet stopped. Every other event closes. The thread that owns this object only moves bytes, so a simulation
-can drive the very same code.
+saw a stop; only an answer to a beat opens it. Every other event closes. The owning thread only moves bytes.
 
 States: IDLE (not started or stopped) -> CONNECTING -> CONNECTED -> (trouble) WAITING -> CONNECTING. At most one
 question is under way; a change that arrives meanwhile makes it void, and the next question follows its answer.
@@ -160,8 +159,7 @@ class Watch:
             return []
         if question is None or answer.nonce != str(question.nonce):
             return self.trouble(now_ns, Code.BAD_ANSWER, "an answer came that belongs to no question")
-        self._question = None
-        self._failures = 0
+        self._question, self._failures = None, 0
         if question.void:
             return [self._ask(now_ns, beat=True)]
         decision = decide(answer, self._version, self.scopes, self.seen_epoch, self.engaged_epoch)
@@ -171,6 +169,8 @@ class Watch:
             self.engaged_epoch = self.seen_epoch
         if decision.mode is Mode.ENGAGED:
             return self._stay_closed(now_ns, question, decision)
+        if not (question.beat or self.picture.is_open):
+            return [self._ask(now_ns, beat=True)]  # who opens says so in the same step: its row must not say quiet
         return self._open(now_ns, question, decision)
 
     def refused(self, now_ns: int, code: Code, reason: str) -> list[Action]:
@@ -229,11 +229,10 @@ class Watch:
             due.append(self.picture.signal_until_ns)
         if self.phase is Phase.WAITING:
             due.append(self._next_ask_ns)
+        elif self._question is not None:
+            due.append(self._question.sent_ns + self.timing.patience_ms * _NS_PER_MS)
         elif self.phase is Phase.CONNECTED:
-            if self._question is None:
-                due.append(min(self._next_ask_ns, self._next_beat_ns))
-            else:
-                due.append(self._question.sent_ns + self.timing.patience_ms * _NS_PER_MS)
+            due.append(min(self._next_ask_ns, self._next_beat_ns))
         return min(due, default=None)
 
     def _jittered(self, duration_ms: int) -> int:

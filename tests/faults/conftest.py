@@ -12,10 +12,20 @@ from pathlib import Path
 import pytest
 
 from tests.faults.engines import SCOPE
+from tests.faults.prop import properties_of
 from tests.faults.world import World, acl_file
 from tests.support.server import RealServer, binary
 
-__all__ = ["Worlds", "make_world"]
+__all__ = ["Worlds", "make_world", "two_traders"]
+
+_HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder says which properties it stands for."""
+    for item in items:
+        if item.path.parent == _HERE and not properties_of(getattr(item, "function", None)):
+            raise pytest.UsageError(f"{item.nodeid} names no property; see tests/faults/prop.py")
 
 
 @contextmanager

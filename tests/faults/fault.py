@@ -17,7 +17,7 @@ from tests.faults.trader import LEASE_NS
 from tests.faults.world import World
 from tests.support.switch import STATE
 
-__all__ = ["Closes", "Fault", "Step", "Trial", "nothing"]
+__all__ = ["Closes", "Fault", "Step", "Trial"]
 
 Step = Callable[[World], object]
 
@@ -57,10 +57,6 @@ class Fault:
     others: frozenset[Code] = frozenset()
     refuses: str = ""
     core: bool = False
-
-
-def nothing(_: World) -> None:
-    """Heals by itself."""
 
 
 class Trial:

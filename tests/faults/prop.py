@@ -27,6 +27,6 @@ def prop(*names: str) -> Callable[[Test], Test]:
     return mark
 
 
-def properties_of(test: Callable[..., object]) -> tuple[str, ...]:
+def properties_of(test: object) -> tuple[str, ...]:
     """The names given by `prop`; none for another test."""
     return tuple(getattr(test, "properties", ()))

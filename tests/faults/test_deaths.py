@@ -19,6 +19,7 @@ from tests.history.events import Event
 from tests.support.switch import STATE
 from tests.support.venue import VenueLine
 from tests.support.waiting import eventually
+from workers import queues
 
 _OWNED_MS = "900"
 _WAIT_S = 1.5
@@ -77,7 +78,7 @@ def test_a_worker_killed_with_an_order_on_its_way_is_named_fenced_and_cleaned_up
     engine.worker.child.send(signal.SIGKILL)
     engine.worker.child.wait()
     killed_ns = clock.now_ns()
-    spare = manned.spare(engine, WORKERS_OWNERSHIP_MS=_OWNED_MS)
+    spare = manned.worker(engine.name, WORKERS_OWNERSHIP_MS=_OWNED_MS)
 
     first = manned.engage(wait_s=_WAIT_S)
     assert first.verdict is Verdict.UNCERTAIN  # the venue does not answer, so nothing is fenced
@@ -119,7 +120,7 @@ def test_a_worker_that_slept_through_its_replacement_sends_nothing_when_it_wakes
     _trades(manned, engine)
     os.kill(engine.worker.child.pid, signal.SIGSTOP)
     stopped_ns = clock.now_ns()
-    spare = manned.spare(engine, WORKERS_OWNERSHIP_MS=_OWNED_MS)
+    spare = manned.worker(engine.name, WORKERS_OWNERSHIP_MS=_OWNED_MS)
     eventually(
         lambda: any(event["worker"] == spare.name for event in _arrived(manned, engine)),
         timeout_s=PATIENCE_S,
@@ -138,6 +139,42 @@ def test_a_worker_that_slept_through_its_replacement_sends_nothing_when_it_wakes
         sends_after=sum(event["accepted"] for event in late),
         recovered_ns=int(taken_ns) - stopped_ns,
         note=f"{len(late)} orders of the sleeper arrived after it was replaced, none accepted",
+    )
+    sound(manned)
+
+
+@prop("P6", "P7", "S1", "S8")
+def test_an_order_whose_fate_nobody_knows_keeps_everybody_from_saying_quiet(manned: World) -> None:
+    """The venue froze while a job's order was on its way: the job is over, the order is not. It is named until the
+    venue has said what became of it, and what comes out of the ice is no surprise to anybody."""
+    assert manned.queue is not None
+    assert manned.venue is not None
+    sender = manned.worker("orders").name
+    client, epoch = manned.queue.client(), manned.control.status().epoch
+    order = {"account": "desk", "epoch": epoch, "symbol": "EURUSD", "side": "BUY", "quantity": 10}
+
+    def sent(client_id: str) -> dict[str, object]:
+        job = queues.submit_order(client, {**order, "client_id": client_id}, queue="orders")
+        result = eventually(lambda: job.latest_result(), timeout_s=PATIENCE_S, why=f"{client_id} has an answer")
+        assert result is not None
+        return dict(result.return_value or {})
+
+    assert sent("c-1")["accepted"] is True
+    manned.venue.send(signal.SIGSTOP)
+    assert sent("c-2")["accepted"] is None
+    outcome = manned.engage(wait_s=_WAIT_S)
+    assert outcome.verdict is Verdict.UNCERTAIN, outcome
+    assert ("c-2",) in [member.orders for member in outcome.pending if member.worker_id == sender]
+    manned.venue.send(signal.SIGCONT)
+    again = manned.engage(wait_s=PATIENCE_S)
+    assert again.verdict in (Verdict.QUIET, Verdict.FENCED), again
+    last = manned.engage(wait_s=PATIENCE_S)
+    assert last.verdict is Verdict.QUIET, last
+    row(
+        manned,
+        "venue frozen with the order of a job on its way",
+        "P6 P7 S1 S8",
+        note=f"UNCERTAIN naming c-2, then {again.verdict} after {again.waited_ms:.0f} ms, then QUIET",
     )
     sound(manned)
 

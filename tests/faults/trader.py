@@ -19,7 +19,6 @@ from tests.faults.trader_loop import (
     PASSED,
     PASSED_AT,
     POINTS,
-    SENT,
     SIZE,
     STOP_AT,
     map_slots,
@@ -79,10 +78,6 @@ class Trading:
     def checks(self) -> int:
         """How many checks it made."""
         return int(self.slots[PASSED] + self.slots[BLOCKED])
-
-    def sent(self) -> int:
-        """How many orders it handed to the venue."""
-        return int(self.slots[SENT])
 
     def passes_again(self) -> int:
         """Waits until one more check has passed; when that one was started, or a later one."""

@@ -21,8 +21,8 @@ from workers.broker import BrokerError, GuardedBroker, PaperBroker, UnknownOutco
 from workers.domain import Order, Side
 from workers.venue import VenueBroker
 
-SLOTS = 8
-PASSED_AT, PASSED, BLOCKED_AT, EXIT, STOP_AT, SENT, TURNS, BLOCKED = range(SLOTS)
+SLOTS = 6
+PASSED_AT, PASSED, BLOCKED_AT, EXIT, STOP_AT, BLOCKED = range(SLOTS)
 SIZE = 8 * SLOTS
 
 POINTS = ("before_check", "announced", "check_to_send", "send_to_release")
@@ -157,7 +157,6 @@ class Trader:
         try:
             yield
         finally:
-            self.slots[SENT] += 1
             if self.slots[STOP_AT] == 4:
                 self.stop_here(4)
             self._left_ns = clock.now_ns()  # before the permit is returned: nobody may be called quiet earlier
@@ -184,15 +183,13 @@ class Trader:
         if self._open_at is not None:
             self._last_pass()
         self._open_at, self._code = epoch, ""
-        self.slots[TURNS] += 1
         self.account.add("pass1", start, epoch=epoch, start=start)
         self.account.add("view", start, open=True, code="open", epoch=epoch)
 
     def _closed(self, start: int, blocked: Blocked) -> None:
         if self._open_at is not None:
             self._last_pass()
-            self.slots[TURNS] += 1
-        self._open_at, self._code = None, str(blocked.code)
+            self._open_at, self._code = None, str(blocked.code)
         self.account.add("view", start, open=False, code=self._code, epoch=blocked.epoch)
 
     def _last_pass(self) -> None:

@@ -12,7 +12,6 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from killswitch import clock
 from tests.faults.strike import WATCHER, strike
@@ -39,10 +38,6 @@ class Obey:
             order = json.loads(line)
             print(json.dumps(getattr(self, f"do_{order.pop('do')}")(**order)), flush=True)
         self.trader.slots[EXIT] = 1
-
-    def do_view(self) -> dict[str, Any]:
-        view = self.agent.view
-        return {"mode": view.mode, "epoch": view.epoch, "code": view.code, "in_flight": self.agent.in_flight}
 
     def do_hold_interpreter(self, how: str, ms: int) -> list[int]:
         """One call that keeps every other thread of this process waiting for about `ms`; when it began and ended."""

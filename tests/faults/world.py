@@ -118,10 +118,10 @@ class World(Chronicle):
         self.engines.append(engine)
         return engine
 
-    def spare(self, engine: Engine, **env: str) -> Worker:
-        """Starts a worker that takes over `engine` should its own die."""
+    def worker(self, queue: str, **env: str) -> Worker:
+        """Starts a worker that serves `queue` and cleans up, with nothing to do yet."""
         assert self.queue is not None
-        return start_worker(self._children, self.url, self.queue, f"{engine.name},cleanup", **self._venue_env, **env)
+        return start_worker(self._children, self.url, self.queue, f"{queue},cleanup", **self._venue_env, **env)
 
     @property
     def _venue_env(self) -> dict[str, str]:

@@ -188,4 +188,13 @@ MUTANTS = [
         (_WATCHER, "-k", "held_up"),
         "between the two a check finds neither the announcement nor the closed picture",
     ),
+    Mutant(
+        "sender-forgotten-with-its-job",
+        "P6 P7 S1",
+        "workers/wiring.py",
+        "        self._guards.append(guard)\n",
+        "",
+        ("tests/faults/test_deaths.py", "-k", "whose_fate"),
+        "QUIET is said while an order may still come out of a frozen venue",
+    ),
 ]

@@ -1,4 +1,4 @@
-"""A model of the switch in Python: what was issued, what is remembered, and how to look at a server past the library."""
+"""A model of the switch in Python: what was issued, what is remembered, and a look at the server past the library."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.history.checker import CHECKS, Run, Violation, _proofs, nothing_arrives_after_the_proof
+from tests.history.checker import CHECKS, Check, Run, Violation, _proofs, nothing_arrives_after_the_proof
 from tests.history.events import Event, History
 from tests.history.liveness import check_liveness
 from tests.simulation.kernel import MS
@@ -54,7 +54,7 @@ def _arrives_after_the_proof(run: Run) -> Iterator[Violation]:
                 yield Violation("S1", event["t"], f"{text} {end['result']} at epoch {end['epoch']}")
 
 
-_REPLACED = {nothing_arrives_after_the_proof: _arrives_after_the_proof}
+_REPLACED: dict[Check, Check] = {nothing_arrives_after_the_proof: _arrives_after_the_proof}
 
 
 def _without_hollow_proofs(history: History) -> Iterator[Event]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet  # type: ignore[import-untyped]
 
 __all__ = ["MS", "SECOND", "US", "Kernel", "Process", "Task"]
 
@@ -186,11 +186,11 @@ class Kernel:
         self.heat = 1.0  # how much likelier that is just now
         self.calm_from = 1 << 62  # from here on nobody is held up
         self.pause_ns: Callable[[], int] = lambda: US
-        self._heap: list[tuple[int, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._heap: list[tuple[int, int, Callable[..., object], tuple[Any, ...]]] = []
         self._number = 0
         self.hub = getcurrent()
 
-    def at(self, t: int, call: Callable[..., None], *args: Any) -> None:
+    def at(self, t: int, call: Callable[..., object], *args: Any) -> None:
         """Calls `call(*args)` at `t` (true ns), on no task."""
         self._number += 1
         heapq.heappush(self._heap, (t, self._number, call, args))

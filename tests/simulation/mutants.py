@@ -52,7 +52,7 @@ def _check_then_announce(permit: Permit) -> Permit:
 def _check_without_socket(gate: gate_module.Gate, epoch: int, reduces: bool) -> None:
     picture = gate._picture
     if (
-        gate_module.now_ns() < (picture.signal_until_ns if reduces else picture.order_until_ns)
+        gate_module.now_ns() < (picture.signal_until_ns if reduces else picture.order_until_ns)  # type: ignore[attr-defined]
         and picture.epoch == epoch
     ):
         return
@@ -61,14 +61,14 @@ def _check_without_socket(gate: gate_module.Gate, epoch: int, reduces: bool) -> 
 
 def _signal_picture_first(gate: gate_module.Gate) -> int:
     picture = gate._picture
-    if not gate._ready(0, 1) and gate_module.now_ns() < picture.signal_until_ns:
+    if not gate._ready(0, 1) and gate_module.now_ns() < picture.signal_until_ns:  # type: ignore[attr-defined]
         return picture.epoch
     gate._refuse(reduces=True)
 
 
 def _check_any_epoch(gate: gate_module.Gate, epoch: int, reduces: bool) -> None:
     picture = gate._picture
-    if not gate._ready(0, 1) and gate_module.now_ns() < (
+    if not gate._ready(0, 1) and gate_module.now_ns() < (  # type: ignore[attr-defined]
         picture.signal_until_ns if reduces else picture.order_until_ns
     ):
         return
@@ -138,7 +138,7 @@ def _any_epoch(answer: Answer, version: int, scopes: tuple[str, ...], seen: int,
     return _PLAIN_DECIDE(answer, version, scopes, 0, -1)
 
 
-_PLAIN_DECIDE = watch_module.decide
+_PLAIN_DECIDE = watch_module.decide  # type: ignore[attr-defined]
 
 
 def _always_closed(watcher: Watcher, action: Action) -> list[Action]:
@@ -161,14 +161,14 @@ def _counts_none(watcher: Watcher, question: Ask) -> None:
 
 _MEMBERS: ContextVar[frozenset[str] | None] = ContextVar("members", default=None)
 _PLAIN_ENGAGE = Controller.engage
-_PLAIN_FOLLOWERS = quiescence.followers
+_PLAIN_FOLLOWERS = quiescence.followers  # type: ignore[attr-defined]
 
 
 def _membership_first(controller: Controller, *args: Any, **options: Any) -> Any:
     """Looks who is there, then presses, and waits for nobody else."""
     try:
         _MEMBERS.set(frozenset(member.worker_id for member in controller.status().members))
-        quiescence.sleep(controller.settings.lease_ms / 10_000)
+        quiescence.sleep(controller.settings.lease_ms / 10_000)  # type: ignore[attr-defined]
     except KillSwitchError:
         _MEMBERS.set(None)
     return _PLAIN_ENGAGE(controller, *args, **options)

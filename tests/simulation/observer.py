@@ -34,7 +34,7 @@ class _Seen(NamedTuple):
 
     def mode(self, scope: str) -> str:
         if self.value in (b"SAFE", b"REDUCING"):
-            return self.value.decode()  # type: ignore[attr-defined]
+            return str(self.value, "ascii")
         return "SAFE" if self.value is None and scope != SWITCH else "ENGAGED"
 
 

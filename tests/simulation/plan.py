@@ -37,7 +37,8 @@ POINTS = (
 SCOPES = ("symbol:EURUSD", "strategy:trend")
 _FAULTS = (
     "stop", "stop", "starve", "crisis", "crisis", "kill", "leave", "join", "arrival", "hole", "hole", "hole", "deaf",
-    "deaf", "cut", "slow", "freeze", "refuse", "restart", "failover", "split", "flush", "swap", "unload", "clock",
+    "deaf", "cut", "slow", "freeze", "refuse", "restart", "failover", "split", "flush", "swap", "twin", "unload",
+    "clock",
 )  # fmt: skip
 
 

@@ -14,10 +14,10 @@ import hiredis
 
 from tests.history.events import History
 from tests.simulation.kernel import MS, Kernel
-from tests.simulation.network import Note, Peer
 from tests.simulation.observer import Observer
 from tests.simulation.resp import encode, encode_error, encode_push
 from tests.simulation.server import NO_REPLY, ReplyError, SimRedis, SimSession
+from tests.simulation.sockets import Note, Peer
 
 __all__ = ["RedisHost"]
 
@@ -91,7 +91,7 @@ class RedisHost:
     # -- as its process does --------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        """Does what has arrived, in that order. It takes no time: what a command costs is part of the delay of its way."""
+        """Does what has arrived, in that order. It takes no time: what a command costs is part of its way's delay."""
         queue = self._queue
         while queue and not self.is_frozen and self._state == "listening":
             line, words = queue.popleft()

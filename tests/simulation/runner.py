@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tests.simulation.run import simulate
 
-__all__ = ["Found", "run_seeds"]
+__all__ = ["Found", "processors", "run_seeds"]
 
 _CHUNK = 25
 
@@ -56,6 +56,11 @@ def _results(tasks: Iterable[tuple[range, str | None]], jobs: int) -> Iterator[t
         yield from pool.imap_unordered(_chunk, tasks)
 
 
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run_seeds(
     first: int,
     count: int,
@@ -67,7 +72,7 @@ def run_seeds(
 ) -> list[Found]:
     """Runs `count` seeds from `first` on, with `jobs` processes (default: one for each processor). `told` hears how
     many are done and how many of those failed. Ends early when `enough` have failed. In the order of seeds."""
-    jobs = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
+    jobs = jobs or processors()
     end = first + count
     tasks = [(range(at, min(at + _CHUNK, end)), mutant) for at in range(first, end, _CHUNK)]
     done, found = 0, []

@@ -56,7 +56,7 @@ def _who(event: Event) -> str:
 
 
 def _what(event: Event) -> str:
-    return _TEXTS[event["kind"]](event)
+    return str(_TEXTS[event["kind"]](event))
 
 
 def _ms(ns: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.history.events import History
 from tests.simulation.kernel import US, Kernel
-from tests.simulation.network import Link, Peer
+from tests.simulation.sockets import Link, Peer
 
 __all__ = ["VENUE", "Venue"]
 
@@ -56,9 +56,8 @@ class Venue:
         kernel.at(arrives, self._take, session, order, token)
         kernel.at(arrives + back.delay(), answered)
 
-    def _take(self, session: str, order: str, token: int) -> bool:
+    def _take(self, session: str, order: str, token: int) -> None:
         fence = self.fences.get(session, 0)
-        accepted = token >= fence
         self._history.add(
             "arrive",
             self._kernel.now,
@@ -67,10 +66,9 @@ class Venue:
             worker=session,
             order=order,
             token=token,
-            accepted=accepted,
+            accepted=token >= fence,
             fence=fence,
         )
-        return accepted
 
     def _serve(self, peer: Peer, line: bytes) -> None:
         request = json.loads(line)

@@ -11,12 +11,13 @@ from tests.history.events import History
 from tests.simulation.kernel import MS, SECOND, Kernel, Process
 from tests.simulation.machine import installed
 from tests.simulation.mutants import Mutant
-from tests.simulation.network import Link, Listener, Network, Note
+from tests.simulation.network import Listener, Network
 from tests.simulation.observer import PREFIX
 from tests.simulation.operators import Operator
 from tests.simulation.plan import SCOPES, Plan, draw, log_uniform, settings_of
 from tests.simulation.redis_host import RedisHost
 from tests.simulation.server import NO_HISTORY, SimRedis, Snapshot
+from tests.simulation.sockets import Link, Note
 from tests.simulation.trader import Trader, gates_shown
 from tests.simulation.venue import VENUE, Venue
 
@@ -231,7 +232,7 @@ class World:
         """Sets everything up and lets `play` make time go on."""
         plain_show = gate_module.Gate.show
         with installed(self.kernel, self.network, self.errors):
-            gate_module.Gate.show = gates_shown(plain_show)  # type: ignore[method-assign]
+            gate_module.Gate.show = gates_shown(plain_show)  # type: ignore[method-assign,assignment]
             try:
                 self._set_up()
                 play(self)

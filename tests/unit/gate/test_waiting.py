@@ -91,7 +91,12 @@ def test_wake_after_close_does_nothing_and_waiting_raises() -> None:
 
 def test_any_number_of_wake_ups_never_blocks(waiting: Waiting) -> None:
     """A thread that releases permits while nobody waits fills no buffer that could stop it."""
-    thread = threading.Thread(target=lambda: [waiting.wake() for _ in range(100_000)])
+
+    def wake() -> None:
+        for _ in range(100_000):
+            waiting.wake()
+
+    thread = threading.Thread(target=wake)
     thread.start()
     eventually(lambda: not thread.is_alive(), timeout_s=LONG_S, why="waking never blocks")
     assert waiting.wait(LONG_S)[1]

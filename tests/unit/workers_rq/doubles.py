@@ -36,16 +36,23 @@ class Switch:
 class _Permit:
     def __init__(self, agent: AgentDouble, epoch: int, reduces: bool) -> None:
         self._agent, self.epoch, self._reduces = agent, epoch, reduces
+        self._held = False
 
     def __enter__(self) -> _Permit:
         self._agent.gate.check(self.epoch)
         self._agent.in_flight += 1
+        self._held = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._agent.in_flight -= 1
+        self._agent.in_flight -= self._held
+        self._held = False
+
+    def __del__(self) -> None:
+        """As the real one: a permit ends with its last holder."""
+        self.__exit__(None, None, None)
 
 
 class _Gate:
