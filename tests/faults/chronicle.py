@@ -106,12 +106,12 @@ class Chronicle:
         return History(events + [self._life(engine) for engine in self.engines])
 
     def judge(self) -> list[Violation]:
-        """What is wrong with all that happened; what follows is judged by itself, from the last permission on."""
+        """What is wrong with all that happened. What follows is judged by itself, but for the changes of the switch:
+        a process that had no time may tell later of what it did before."""
         history = self.everything()
         history.validate()
         found = check(history)
-        states = [event for event in self.history if event["kind"] == "state"]
-        self.history = History(states[-1:])
+        self.history = History(event for event in self.history if event["kind"] == "state")
         self.arrivals.lines.clear()
         for trader in self.trading:
             lines = trader.account.lines

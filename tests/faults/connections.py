@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from killswitch import Code
 from tests.faults.fault import Closes, Fault
+from tests.faults.trader import PATIENCE_S
 from tests.faults.world import USER, World
 from tests.support.agents import kill_client
 from tests.support.waiting import eventually
@@ -20,19 +21,25 @@ def _ids(world: World, name: str) -> set[str]:
     return {entry["id"] for entry in fields if entry["name"] == name}
 
 
+def _made_anew(now: set[str], before: set[str], count: int) -> bool:
+    return len(now) == count and not now & before
+
+
 def _killed(name: str, *killed: str) -> Fault:
     def inject(world: World) -> None:
         world.before = {name: _ids(world, name) for name in _NAMES}
         if killed:
-            assert kill_client(world.switch, *killed) == len(world.before[killed[0]]) > 0
+            assert kill_client(world.switch, *killed) > 0
         else:
             world.raw("CLIENT", "KILL", "USER", USER)
 
     def heal(world: World) -> None:
         """Whoever lost one of its two gives up the other as well, and makes both anew."""
+        everybody = len(world.traders) + len(world.engines)
         for name, ids in world.before.items():
             eventually(
-                lambda name=name, ids=ids: len(_ids(world, name) - ids) >= len(ids),  # type: ignore[misc]
+                lambda name=name, ids=ids: _made_anew(_ids(world, name), ids, everybody),  # type: ignore[misc]
+                timeout_s=PATIENCE_S,
                 why=f"every {name} is made anew",
             )
 

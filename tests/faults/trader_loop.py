@@ -189,7 +189,7 @@ class Trader:
     def _closed(self, start: int, blocked: Blocked) -> None:
         if self._open_at is not None:
             self._last_pass()
-            self._open_at, self._code = None, str(blocked.code)
+        self._open_at, self._code = None, str(blocked.code)
         self.account.add("view", start, open=False, code=self._code, epoch=blocked.epoch)
 
     def _last_pass(self) -> None:

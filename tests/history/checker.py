@@ -216,8 +216,9 @@ def fences_hold(run: Run) -> Iterator[Violation]:
 
 
 def _fenced(run: Run, end: Event, standing: dict[tuple[str, str], int]) -> Iterator[Violation]:
+    told = end.get("sinks", {})  # as the awaited said it: a name may have had several lives, with sinks of their own
     for worker in end["pending"]:
-        sinks = run.workers[worker]["sinks"] if worker in run.workers else []
+        sinks = told.get(worker) or (run.workers[worker]["sinks"] if worker in run.workers else [])
         if not sinks:
             yield Violation("S16", end["t"], f"FENCED was said of {worker}, which has no sink")
         for name in sinks:

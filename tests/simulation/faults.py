@@ -37,20 +37,48 @@ class Faults(ServerFaults):
             watcher.catch(caught)
 
     def _crisis(self) -> None:
-        """A host that is out of breath altogether: its watcher starves, and a little later its network fails."""
+        """A host that is out of breath altogether: its watcher starves, and while somebody stops, its network fails."""
         found, lease_ns = self._somebody(), self._world.plan.lease_ms * MS
         if found is not None:
-            self._starve_for(found, int(self._rng.uniform(0.4, 1.6) * lease_ns))
-            later = log_uniform(self._rng, MS, lease_ns // 2)
-            self._kernel.at(self._kernel.now + later, self._cut_off, found, int(self._rng.uniform(0.8, 2.5) * lease_ns))
+            self._starve_for(found, int(self._rng.uniform(0.6, 1.6) * lease_ns))
+            self._world.at_next("engage begins", lambda: self._cut_off(found, 0.8, 2.5))
 
     def _arrival(self) -> None:
         """Somebody joins, and as soon as it trades nothing comes through to it any more."""
-        made, lease_ns = self._world.add_trader(), self._world.plan.lease_ms * MS
-        made.on_open = lambda: self._cut_off(made, int(self._rng.uniform(0.3, 1.5) * lease_ns))
+        made = self._world.add_trader()
+        made.on_open = lambda: self._cut_off(made, 0.3, 1.5)
 
-    def _cut_off(self, trader: Trader, duration_ns: int) -> None:
-        self._block(trader.name, "in", [link for way, link in self._links(trader.name) if way == "in"], duration_ns)
+    def _cut_off(self, trader: Trader, least: float, most: float) -> None:
+        """Nothing comes through to it for between `least` and `most` leases."""
+        links = [link for way, link in self._links(trader.name) if way == "in"]
+        self._block(trader.name, "in", links, int(self._rng.uniform(least, most) * self._world.plan.lease_ms * MS))
+
+    def _echo(self) -> None:
+        """What somebody says of itself while it is closed is held up, and heard after it has opened and a stop stands."""
+        found = self._somebody()
+        if found is not None:
+            later = log_uniform(self._rng, MS, self._world.plan.lease_ms * MS // 2)
+            self._world.at_next("stop stands", lambda: self._kernel.at(self._kernel.now + later, self._hold, found))
+
+    def _hold(self, trader: Trader) -> None:
+        held = self._world.network.sockets.get(trader.name, {}).values()
+        pipes = [socket.up for socket in held if socket.host in self._world.hosts and socket.up is not None]
+        if not trader.is_alive or trader.is_open or not pipes or self._kernel.now >= self._world.plan.faults_ns:
+            return
+        for pipe in pipes:
+            pipe.hold()
+
+        def let_go() -> None:
+            for pipe in pipes:
+                pipe.let_go()
+
+        number = self._during("held words", trader.name, self._world.plan.faults_ns, let_go)
+
+        def heard() -> None:
+            self._cut_off(trader, 0.1, 1.0)
+            self._kernel.at(self._kernel.now + log_uniform(self._rng, 1, 5 * MS), self._end, number)
+
+        trader.on_open = lambda: self._world.at_next("stop stands", heard)
 
     def _kill(self) -> None:
         found = self._somebody()
@@ -74,6 +102,8 @@ class Faults(ServerFaults):
         if found is not None and found.worker_id == found.name:
             self._note("twin", "begin", found.name)
             self._world.add_trader(found.name)
+            if self._rng.random() < 0.7:
+                self._world.at_next("engage begins", lambda: self._cut_off(found, 0.3, 1.5))
 
     # -- the network ------------------------------------------------------------------------------------------------
 

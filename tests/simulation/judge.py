@@ -73,11 +73,31 @@ def _without_hollow_proofs(history: History) -> Iterator[Event]:
         yield event
 
 
+def _trades_where_it_could_not_be_stopped(run: Run) -> Iterator[Violation]:
+    """P4: a server that would refuse the stop refuses renewals as well, so a lease later nobody passes. Told only where
+    there is one server."""
+    if len({event["server"] for event in run.of("state")}) > 1:
+        return
+    began: dict[str, int] = {}
+    for event in run.of("fault"):
+        if not event["name"].startswith("refuses: "):
+            continue
+        if event["phase"] == "begin":
+            began[event["name"]] = event["t"]
+            continue
+        first = began.pop(event["name"], event["t"]) + run.bound_ns
+        for passed in run.passes:
+            if first < passed["start"] and passed["t"] < event["t"]:
+                text = f"{passed['worker']} passed while the server {event['name']}, for longer than a lease"
+                yield Violation("P4", passed["start"], text)
+
+
 def judge(world: World) -> list[Violation]:
     """Everything that is wrong with a finished run, in the order of time."""
     history = world.history
     run = _SlowRun(_without_hollow_proofs(history))
     found = [violation for check in CHECKS.values() for violation in _REPLACED.get(check, check)(run)]
+    found += _trades_where_it_could_not_be_stopped(run)
     found = [v for v in found if v.prop != "L2" or not _is_excused(history, v)]
     # Epochs count from one again where all memory was lost: then one that was looked at before can come again.
     lost = min((event["t"] for event in run.of("lost")), default=world.kernel.now)

@@ -107,15 +107,16 @@ def _push_only_drains(watch: Watch, now_ns: int) -> list[Action]:
     return [Drain()] if watch.phase is Phase.CONNECTED else []
 
 
-def _read_then_register(watch: Watch, now_ns: int) -> list[Action]:
-    """The first question is a read; the beat that registers follows when it is due."""
-    if watch.phase is not Phase.CONNECTING:
-        return []
-    watch.phase = Phase.CONNECTED
-    watch._question = None
-    asked = watch._ask(now_ns, beat=False)
-    watch._next_beat_ns = now_ns + watch._jittered(watch.timing.beat_ms)
-    return [asked]
+def _read_then_register(watcher: Watcher, question: Ask) -> None:
+    """The first question on a connection only reads, and its answer is believed; the next beat registers."""
+    if question.beat and watcher._line is not None and "was_asked" not in watcher._line.__dict__:
+        watcher._line.__dict__["was_asked"] = True
+        watcher._line.ask_read(question.nonce)
+    else:
+        _PLAIN_ASK(watcher, question)
+
+
+_PLAIN_ASK = Watcher._ask
 
 
 def _refusal_changes_nothing(watch: Watch, now_ns: int, code: Code, reason: str) -> list[Action]:
@@ -230,9 +231,7 @@ MUTANTS: dict[str, Mutant] = {
     "stale-signal": Mutant(
         "a signal from before a halt becomes an order after it", ((gate_module.Gate, "check_order", _check_any_epoch),)
     ),
-    "join-order-worker": Mutant(
-        "whoever joins reads before it registers", ((Watch, "connected", _read_then_register),)
-    ),
+    "join-order-worker": Mutant("whoever joins reads before it registers", ((Watcher, "_ask", _read_then_register),)),
     "beat-always-closed": Mutant("an open worker is called quiet", ((Watcher, "_do", _always_closed),)),
     "permits-not-counted": Mutant("an order in flight is called quiet", ((Watcher, "_ask", _counts_none),)),
     "join-order-operator": Mutant(

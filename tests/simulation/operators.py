@@ -57,6 +57,7 @@ class Operator:
             epoch=outcome.epoch if outcome else 0,
             members=[m.worker_id for m in outcome.members] if outcome else [],
             pending=[m.worker_id for m in outcome.pending] if outcome else [],
+            sinks={m.worker_id: list(m.sinks) for m in outcome.pending} if outcome else {},
             leases_out=outcome.leases_out if outcome else False,
             note=outcome.note if outcome else note,
             **extra,

@@ -38,7 +38,7 @@ SCOPES = ("symbol:EURUSD", "strategy:trend")
 _FAULTS = (
     "stop", "stop", "starve", "crisis", "crisis", "kill", "leave", "join", "arrival", "hole", "hole", "hole", "deaf",
     "deaf", "cut", "slow", "freeze", "refuse", "restart", "failover", "split", "flush", "swap", "twin", "unload",
-    "clock",
+    "clock", "echo",
 )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def draw(seed: int, rng: Random) -> Plan:
         seed=seed,
         lease_ms=lease_ms,
         renew_ms=lease_ms // 3,
-        beat_ms=rng.choice((lease_ms // 3, lease_ms)),
+        beat_ms=rng.choice((lease_ms // 3, lease_ms, 3 * lease_ms)),
         rung="polling" if rng.random() < 0.05 else "bcast",
         retain_ms=300_000,
         workers=workers,

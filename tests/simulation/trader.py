@@ -62,6 +62,11 @@ class Trader:
     def is_alive(self) -> bool:
         return not self.process.is_dead and not self.has_left
 
+    @property
+    def is_open(self) -> bool:
+        """What its gate last showed."""
+        return self.agent is not None and self.agent.gate.picture.is_open
+
     def is_settled(self, since: int) -> bool:
         """Whether it has read the state after `since`, or is gone."""
         return not self.is_alive or (not self.is_leaving and self._answered >= since)

@@ -35,11 +35,13 @@ class Trouble:
     def _note(self, name: str, phase: str, target: str) -> None:
         self._world.history.add("fault", self._kernel.now, name=name, phase=phase, target=target)
 
-    def _during(self, name: str, target: str, duration_ns: int, end: Callable[[], None]) -> None:
+    def _during(self, name: str, target: str, duration_ns: int, end: Callable[[], None]) -> int:
+        """`end` is called once, by `_end` with the number returned or when the time is over."""
         self._note(name, "begin", target)
         self._count += 1
         self._ends[self._count] = (name, target, end)
         self._kernel.at(min(self._kernel.now + duration_ns, self._world.plan.faults_ns), self._end, self._count)
+        return self._count
 
     def _end(self, number: int) -> None:
         found = self._ends.pop(number, None)

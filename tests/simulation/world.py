@@ -12,7 +12,7 @@ from tests.simulation.kernel import MS, SECOND, Kernel, Process
 from tests.simulation.machine import installed
 from tests.simulation.mutants import Mutant
 from tests.simulation.network import Listener, Network
-from tests.simulation.observer import PREFIX
+from tests.simulation.observer import PREFIX, SWITCH
 from tests.simulation.operators import Operator
 from tests.simulation.plan import SCOPES, Plan, draw, log_uniform, settings_of
 from tests.simulation.redis_host import RedisHost
@@ -41,6 +41,10 @@ class SimHistory(History):
             self._world.alert()
         if kind in ("op", "op_end"):
             self._world.heat_up(kind, str(values["op"]))
+        if kind == "op" and values["action"] == "engage":
+            self._world.happened("engage begins")
+        if kind == "state" and values["mode"] == "ENGAGED" and values["scope"] == SWITCH:
+            self._world.happened("stop stands")
 
 
 class World:
@@ -65,6 +69,7 @@ class World:
         )
         self.is_quiet = False
         self._under_way: set[str] = set()
+        self._at_next: dict[str, list[Callable[[], None]]] = {}
         self.wall_offset_ms = 0  # by which the servers' clock was set wrong
         self.closing = ""  # the verdict of the last engagement, in quiet
         self.permitted_ns = 0
@@ -186,6 +191,17 @@ class World:
         for trader in self.traders.values():
             if trader.is_alive:
                 self.history.add("end", self.kernel.now, worker=trader.name, in_flight=trader.in_flight)
+
+    def at_next(self, what: str, call: Callable[[], None]) -> None:
+        """Calls `call` when "engage begins" or "stop stands" happens next, if the faults are not over by then."""
+        self._at_next.setdefault(what, []).append(call)
+
+    def happened(self, what: str) -> None:
+        """It did."""
+        calls = self._at_next.pop(what, [])
+        if self.kernel.now < self.plan.faults_ns:
+            for call in calls:
+                call()
 
     def heat_up(self, kind: str, op: str) -> None:
         """While a command is under way threads are held up oftener, and ticks come in thick and fast."""
