@@ -54,7 +54,7 @@ class Faults(ServerFaults):
         self._block(trader.name, "in", links, int(self._rng.uniform(least, most) * self._world.plan.lease_ms * MS))
 
     def _echo(self) -> None:
-        """What somebody says of itself while it is closed is held up, and heard after it has opened and a stop stands."""
+        """What somebody says while it is closed is held up, and heard after it has opened and a stop stands."""
         found = self._somebody()
         if found is not None:
             later = log_uniform(self._rng, MS, self._world.plan.lease_ms * MS // 2)
