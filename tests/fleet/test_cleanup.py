@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rq.job import Job
 
-from killswitch import Controller, Verdict
+from killswitch import Controller, Verdict, clock
 from tests.fleet.world import ENDLESS, PATIENCE_S, Fleet, Worker
 from tests.support.processes import Children
 from tests.support.venue import VenueProcess
@@ -31,16 +32,35 @@ def worker_at(fleet: Fleet, venue: VenueProcess, *words: str, **env: str) -> Wor
     return fleet.worker(*words, WORKERS_VENUE_URL=venue.url, WORKERS_VENUE_NAME=venue.name, **env)
 
 
+def resting(fleet: Fleet) -> dict[str, Any]:
+    """An engine whose orders never fill: its prices go up and down by far less than the spread.
+
+    So there is an order at the venue whenever one looks, except while it is being replaced, five times a second.
+    """
+    ticks = fleet.folder / "20140508_quote.zip"
+    mids = (1.39 + abs(n % 80 - 40) * 1e-5 for n in range(30_000))
+    rows = "".join(f"{n * 5},{mid - 0.01:.5f},{mid + 0.01:.5f}\n" for n, mid in enumerate(mids))
+    with zipfile.ZipFile(ticks, "w") as file:
+        file.writestr("20140508_eurusd_tick_quote.csv", rows)
+    return {**ENDLESS, "feed": {"kind": "replay", "files": [str(ticks)], "speed": 1, "lead": 200}}
+
+
 def stopped_with_a_working_order(worker: Worker, venue: VenueProcess) -> list[str]:
-    """Stops the worker at a moment at which it has an order at the venue; the ids of its working orders."""
-    for _ in range(1000):
+    """Stops the worker of a `resting` engine while it has an order at the venue; the ids of its working orders.
+
+    A stop that fell between cancelling an order and sending the next is taken back. Nothing here counts tries: the
+    engine has run whenever an order was seen that was not there before.
+    """
+    deadline_ns = clock.now_ns() + int(PATIENCE_S * 1e9)
+    while clock.now_ns() < deadline_ns:
+        why = f"the engine has a working order:\n{worker.child.output}"
+        eventually(lambda: venue.status()["orders"], timeout_s=PATIENCE_S, why=why)
         os.kill(worker.child.pid, signal.SIGSTOP)
         os.waitpid(worker.child.pid, os.WUNTRACED)
-        working = [order["client_id"] for order in venue.status().get("orders", [])]
-        if working:
+        if working := [order["client_id"] for order in venue.status()["orders"]]:
             return working
         os.kill(worker.child.pid, signal.SIGCONT)
-    raise AssertionError("the engine never had a working order")
+    raise AssertionError(f"no stop within {PATIENCE_S:g} s met the engine with a working order")
 
 
 def cleanup_results(fleet: Fleet) -> list[dict[str, Any]]:
@@ -59,7 +79,7 @@ def test_orders_of_a_killed_worker_are_cancelled_once_and_its_successor_trades_o
 ) -> None:
     """kill -9 with a working order: it is cancelled before its successor has one, reported under the dead owner's
     token, and repeating it does not touch the successor."""
-    fleet.place(ENDLESS)
+    fleet.place(resting(fleet))
     doomed = worker_at(fleet, venue)
     token = doomed.saw("job_started")["token"]
     left = stopped_with_a_working_order(doomed, venue)
@@ -89,7 +109,7 @@ def test_orders_of_a_killed_worker_are_cancelled_once_and_its_successor_trades_o
 def test_order_in_the_line_of_a_killed_worker_never_works_after_the_cleanup(fleet: Fleet, venue: VenueProcess) -> None:
     """kill -9 with an order on its way: the venue is frozen, the order lies in its socket, its sender is dead. The
     cleanup is tried until the venue is back, and in the end nothing of that owner works, whichever came first."""
-    fleet.place(ENDLESS)
+    fleet.place(resting(fleet))
     doomed = worker_at(fleet, venue)
     token = doomed.saw("job_started")["token"]
     eventually(lambda: venue.arrivals(owner=token), timeout_s=PATIENCE_S, why="the engine trades")
@@ -113,7 +133,7 @@ def test_worker_thought_dead_that_wakes_up_past_its_own_check_is_refused_by_the_
 ) -> None:
     """A frozen worker whose engine went to another: what it sends when it wakes is refused by its owner token, it
     withdraws nothing of its successor's, and it notices."""
-    fleet.place(ENDLESS)
+    fleet.place(resting(fleet))
     sleeper = worker_at(fleet, venue)
     token = sleeper.saw("job_started")["token"]
     left = stopped_with_a_working_order(sleeper, venue)
@@ -137,7 +157,7 @@ def test_killed_engine_is_fenced_for_the_operator_and_cleaned_up_for_the_account
 ) -> None:
     """The whole story: an engine killed with an order working, a stop that is proved FENCED by what its worker had
     said of its session, its orders cancelled while engaged, and trading resumed by a successor."""
-    job = fleet.place(ENDLESS)
+    job = fleet.place(resting(fleet))
     doomed = worker_at(fleet, venue)
     token = doomed.saw("job_started")["token"]
     stopped_with_a_working_order(doomed, venue)
