@@ -14,7 +14,10 @@ from killswitch._version import __version__
 if TYPE_CHECKING:
     from killswitch.control.controller import Controller, InitReport
     from killswitch.control.outcome import Outcome, Verdict
+    from killswitch.control.preflight import PREFLIGHT_CHECKS, Preflight, PreflightReport
     from killswitch.core.audit import AuditEntry
+    from killswitch.core.checks.facts import QueueFacts
+    from killswitch.core.checks.finding import Finding, Grade
     from killswitch.core.fleet import FleetStatus, Member, SwitchState
     from killswitch.core.journal import JournalEntry
     from killswitch.core.modes import Mode, Scope
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from killswitch.store.journal import Journal
 
 __all__ = [
+    "PREFLIGHT_CHECKS",
     "Admission",
     "AdmissionUnknown",
     "Agent",
@@ -50,8 +54,10 @@ __all__ = [
     "Code",
     "Controller",
     "EpochConflict",
+    "Finding",
     "FleetStatus",
     "Gate",
+    "Grade",
     "InitReport",
     "InvalidInput",
     "Journal",
@@ -64,6 +70,9 @@ __all__ = [
     "OrderConflict",
     "Outcome",
     "Permit",
+    "Preflight",
+    "PreflightReport",
+    "QueueFacts",
     "Scope",
     "Settings",
     "SettingsError",
@@ -78,13 +87,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "PREFLIGHT_CHECKS": "control.preflight",
     "Admission": "gate.admission",
     "Agent": "gate.agent",
     "AuditEntry": "core.audit",
     "Code": "core.reasons",
     "Controller": "control.controller",
+    "Finding": "core.checks.finding",
     "FleetStatus": "core.fleet",
     "Gate": "gate.gate",
+    "Grade": "core.checks.finding",
     "InitReport": "control.controller",
     "InvalidInput": "core.modes",
     "Journal": "store.journal",
@@ -93,6 +105,9 @@ _HOMES = {
     "Mode": "core.modes",
     "Outcome": "control.outcome",
     "Permit": "gate.gate",
+    "Preflight": "control.preflight",
+    "PreflightReport": "control.preflight",
+    "QueueFacts": "core.checks.facts",
     "Scope": "core.modes",
     "Settings": "settings",
     "SinkAddress": "core.sinks",

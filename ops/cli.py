@@ -26,6 +26,7 @@ COMMANDS = {
     "watch": "Show the same, kept up to date.",
     "audit": "Show the record of changes.",
     "server": "Run a Redis or Valkey on this machine to try things out.",
+    "preflight": "Check the server, the settings and the fleet before they are trusted.",
     "init": "Load the function library into Redis.",
     "demo": "Run a fleet on this machine and stop it.",
     "bench": "Measure the switch on this machine.",
@@ -87,7 +88,7 @@ def cli(full: bool) -> None:
     killswitch reset --reason "checked"                permit trading again
 
     Exit codes: 0 done (with --wait: proved quiet), 1 refused, 2 wrong usage or settings, 3 engaged but not proved
-    quiet, 69 Redis unreachable.
+    quiet, 5 a check failed, 69 Redis unreachable.
     """
 
 

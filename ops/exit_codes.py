@@ -30,6 +30,7 @@ class Exit(IntEnum):
         4,
         "Engaged and FENCED: somebody did not answer, but its lease has run out and its sinks refuse its old orders.",
     )
+    FAILED = 5, "A check failed, or a launch did not get to its end. What was done until then is told."
     UNREACHABLE = 69, "Redis could not be reached or did not answer."
     INTERNAL = 70, "An unexpected error; `killswitch --traceback ...` shows where."
     INTERRUPTED = 130, "Interrupted before there was a result."

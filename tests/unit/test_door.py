@@ -14,8 +14,9 @@ from killswitch.errors import AdmissionUnknown, JournalLost, KillSwitchError, Lo
 
 PUBLIC = {
     "Admission", "AdmissionUnknown", "Agent", "AuditEntry", "Blocked", "Code", "Controller", "EpochConflict",
-    "FleetStatus", "Gate", "InitReport", "InvalidInput", "Journal", "JournalEntry", "JournalLost", "KillSwitchError",
-    "LibraryMissing", "Member", "Mode", "OrderConflict", "Outcome", "Permit", "Scope", "Settings", "SettingsError",
+    "Finding", "FleetStatus", "Gate", "Grade", "InitReport", "InvalidInput", "Journal", "JournalEntry",
+    "JournalLost", "KillSwitchError", "LibraryMissing", "Member", "Mode", "OrderConflict", "Outcome",
+    "PREFLIGHT_CHECKS", "Permit", "Preflight", "PreflightReport", "QueueFacts", "Scope", "Settings", "SettingsError",
     "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable", "SwitchState", "Verdict", "View", "__version__",
 }  # fmt: skip
 

@@ -54,6 +54,7 @@ def test_exit_codes_are_distinct_and_explained() -> None:
         "USAGE": 2,
         "UNCERTAIN": 3,
         "FENCED": 4,
+        "FAILED": 5,
         "UNREACHABLE": 69,
         "INTERNAL": 70,
         "INTERRUPTED": 130,

@@ -1,0 +1,162 @@
+"""Looks at a server before a fleet is trusted to it: what it is, how it is set up, what this user may do.
+
+Invariant: reads only, and asks what others may do without doing it (ACL DRYRUN). What is refused is told as refused,
+never taken for well. It decides nothing; the rules are in core/checks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+from killswitch.core.answer import BadAnswer, parse_answer
+from killswitch.core.checks.facts import LibraryFacts, RightsFacts, SentinelFacts, ServerFacts, Trouble
+from killswitch.core.checks.rights import abilities
+from killswitch.core.endpoint import Endpoint
+from killswitch.core.reasons import Code
+from killswitch.errors import LibraryMissing, StoreRefused, StoreUnavailable
+from killswitch.store.functions import LIBRARY, LIBRARY_VERSION, Caller, library_source
+from killswitch.store.keys import Keys
+from killswitch.store.switch import as_text
+from killswitch.store.wire import connect
+
+__all__ = ["look_at_library", "look_at_rights", "look_at_sentinels", "look_at_server", "trouble_of"]
+
+_SETTINGS = (
+    "appendfsync", "appendonly", "bind", "busy-reply-threshold", "io-threads", "maxclients",
+    "maxmemory-clients", "min-replicas-max-lag", "min-replicas-to-write", "protected-mode",
+    "replica-serve-stale-data", "save", "stop-writes-on-bgsave-error", "tcp-keepalive", "timeout",
+)  # fmt: skip
+_TEXT_MAX = 400
+
+
+def as_map(reply: object) -> dict[str, str]:
+    """A map of RESP3, or pairs as RESP2 gives them, as text."""
+    if isinstance(reply, dict):
+        return {as_text(name): as_text(value) for name, value in reply.items()}
+    if isinstance(reply, list):
+        return {as_text(name): as_text(value) for name, value in zip(reply[::2], reply[1::2], strict=False)}
+    return {}
+
+
+def look_at_server(caller: Caller) -> ServerFacts:
+    """INFO and the settings that rules are about. Raises StoreUnavailable."""
+    refused: dict[str, str] = {}
+    info = config = {}
+    try:
+        lines = as_text(caller.call("INFO")).splitlines()
+        info = {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
+    except StoreRefused as error:
+        refused["INFO"] = f"INFO was refused: {error.reason[:_TEXT_MAX]}"
+    try:
+        config = as_map(caller.call("CONFIG", "GET", *_SETTINGS))
+    except StoreRefused as error:
+        refused["CONFIG GET"] = f"CONFIG GET was refused: {error.reason[:_TEXT_MAX]}"
+    return ServerFacts(info, config, refused)
+
+
+def look_at_library(caller: Caller, keys: Keys) -> LibraryFacts:
+    """Whether the function library is there, is ours, and what a worker's question meets. Raises StoreUnavailable."""
+    found = LibraryFacts(wanted=LIBRARY_VERSION)
+    with contextlib.suppress(StoreRefused):
+        listed = caller.call("FUNCTION", "LIST", "LIBRARYNAME", LIBRARY, "WITHCODE")
+        texts = [as_map(one).get("library_code", "") for one in listed] if isinstance(listed, list) else []
+        found = replace(found, loaded=bool(texts), same=texts == [library_source()])
+    try:
+        answer = parse_answer(caller.call("FCALL", "ks_read", 1, keys.state, 0), 1)
+        return replace(found, loaded=True, answered=True, version=answer.version)
+    except LibraryMissing:
+        # A library of that name without this function is another one, and to be replaced as well.
+        return replace(found, loaded=False)
+    except BadAnswer as error:
+        trouble = Trouble(str(Code.BAD_ANSWER), str(error), Code.BAD_ANSWER.remedy)
+    except StoreRefused as error:
+        trouble = trouble_of(error)
+    return replace(found, version=LIBRARY_VERSION if found.same else 0, trouble=trouble)
+
+
+def trouble_of(error: StoreRefused) -> Trouble:
+    """A refusal as a fact."""
+    return Trouble(str(error.code), error.reason[:_TEXT_MAX], error.code.remedy, error.code is Code.REDIS_DENIED)
+
+
+def look_at_rights(caller: Caller, keys: Keys) -> RightsFacts:
+    """What the user of this connection may do, without doing it. Raises StoreUnavailable."""
+    try:
+        user = as_text(caller.call("ACL", "WHOAMI"))
+    except StoreRefused as error:
+        return RightsFacts("(unknown)", refused=f"ACL WHOAMI was refused: {error.reason[:_TEXT_MAX]}")
+    default: tuple[str, ...] | None = None
+    with contextlib.suppress(StoreRefused):
+        found = caller.call("ACL", "GETUSER", "default")
+        default = _flags(found)
+    may: dict[str, bool | None] = {}
+    refused = ""
+    for name, command in abilities(keys.prefix).items():
+        try:
+            # "OK", or the refusal as a text. A command that this server does not know is an error.
+            may[name] = as_text(caller.call("ACL", "DRYRUN", user, *command)) == "OK"
+        except StoreRefused as error:
+            may[name] = None
+            if error.code is Code.REDIS_DENIED:
+                refused = f"ACL DRYRUN was refused: {error.reason[:_TEXT_MAX]}"
+                break
+    return RightsFacts(user, may, default, refused)
+
+
+def _flags(reply: object) -> tuple[str, ...] | None:
+    pairs: Mapping[object, object] = {}
+    if isinstance(reply, dict):
+        pairs = reply
+    elif isinstance(reply, list):
+        pairs = dict(zip(reply[::2], reply[1::2], strict=False))
+    flags = pairs.get(b"flags")
+    return tuple(as_text(flag) for flag in flags) if isinstance(flags, list | set | tuple) else None
+
+
+def look_at_sentinels(endpoint: Endpoint, limit_s: float) -> tuple[SentinelFacts, ...]:
+    """What each sentinel of the URL says; `limit_s` bounds each step with each. Raises nothing."""
+    return tuple(_sentinel(endpoint, host, port, limit_s) for host, port in endpoint.hosts)
+
+
+def _sentinel(endpoint: Endpoint, host: str, port: int, limit_s: float) -> SentinelFacts:
+    where = f"{host}:{port}"
+    place = Endpoint("redis", ((host, port),))
+    try:
+        try:
+            wire = connect(place, limit_s, "killswitch-preflight")
+        except StoreRefused as error:
+            if error.code is not Code.REDIS_DENIED or not endpoint.password:
+                raise
+            wire = connect(
+                replace(place, username=endpoint.username, password=endpoint.password), limit_s, "killswitch-preflight"
+            )
+        with contextlib.closing(wire):
+            return _asked(wire, where, endpoint.master)
+    except (StoreUnavailable, StoreRefused) as error:
+        return SentinelFacts(where, trouble=error.reason[:_TEXT_MAX])
+
+
+def _asked(caller: Caller, where: str, master: str) -> SentinelFacts:
+    told = as_map(caller.call("SENTINEL", "MASTER", master))
+    usable, verdict = None, ""
+    try:
+        verdict = as_text(caller.call("SENTINEL", "CKQUORUM", master))
+        usable = True
+    except StoreRefused as error:
+        if "NOQUORUM" in error.reason:
+            usable, verdict = False, error.reason[:_TEXT_MAX]
+    return SentinelFacts(
+        where,
+        f"{told.get('ip', '')}:{told.get('port', '')}",
+        _whole(told.get("quorum", "")),
+        _whole(told.get("num-other-sentinels", "")),
+        _whole(told.get("down-after-milliseconds", "")),
+        usable,
+        verdict,
+    )
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else 0

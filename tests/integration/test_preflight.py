@@ -1,0 +1,111 @@
+"""`killswitch preflight` on real servers: what it finds, what it may not see, and that no gate hears of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from killswitch import PREFLIGHT_CHECKS, View, __version__
+from tests.support.agents import FAST, open_epoch
+from tests.support.shell import Done, Shell
+from tests.support.switch import Switch
+
+
+@pytest.fixture
+def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """A shell for `switch`, with the settings of its fleet; its queue is another database of the same server."""
+    folder = tmp_path / "shell"
+    folder.mkdir()
+    made = Shell(switch.url, folder, monkeypatch, capsys)
+    for name, value in FAST.items():
+        monkeypatch.setenv(f"KILLSWITCH_{name.upper()}", str(value))
+    monkeypatch.setenv("WORKERS_QUEUE_URL", switch.server.url.replace("/0", "/1"))
+    return made
+
+
+def findings(done: Done) -> dict[str, dict[str, Any]]:
+    """The findings by name."""
+    return {finding["name"]: finding for finding in done.json["findings"]}
+
+
+def test_a_switch_that_is_well_passes_and_no_gate_hears_of_it(switch: Switch, shell: Shell) -> None:
+    """Every check is told, the announcements are in time, an open gate stays open, and no key is left behind."""
+    agent = switch.agent(worker_id="w1")
+    epoch = open_epoch(agent)
+    closings: list[View] = []
+    agent.on_close(closings.append)
+    before = set(switch.server.client().keys())
+    done = shell.run("preflight", "--output", "json")
+    found = findings(done)
+    assert done.code == 0, done
+    assert list(found) == list(PREFLIGHT_CHECKS)
+    assert all(found[name]["verdict"] == "ok" for name in ("library", "writes", "tracking", "clock", "round-trip"))
+    assert found["tracking"]["found"].startswith("rung bcast: 300 changes, each announced before its +OK")
+    assert found["versions"]["found"] == f"1 worker of version {__version__}"
+    assert "another database" in found["queue"]["found"]
+    assert done.json["ok"] is True
+    assert (closings, agent.gate.signal()) == ([], epoch)
+    assert set(switch.server.client().keys()) == before
+    assert shell.run("preflight", "--only", "queue", "--strict").code == 5
+
+
+def test_what_this_user_may_not_look_at_is_a_warning(switch: Switch, shell: Shell) -> None:
+    """With the rights of a mere reader nothing is called ok that could not be looked at."""
+    switch.raw("ACL", "SETUSER", "bob", "on", ">hunter2", "resetkeys", "-@all", "+hello", "+ping", "+time", "+select")
+    done = shell.run("preflight", "--output", "json", redis_url=switch.url.replace("unix://", "unix://bob:hunter2@"))
+    found = findings(done)
+    blind = {"server", "library", "writes", "persistence", "acl", "exposure", "tracking", "io-threads", "members"}
+    seen = {name: (found[name]["verdict"], found[name]["found"][:14]) for name in blind}
+    assert seen == dict.fromkeys(blind, ("warn", "could not look"))
+    assert found["clock"]["verdict"] == "ok"
+    assert "hunter2" not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "text"),
+    [
+        ("writes", ("min-replicas-to-write", "1"), "[redis_noreplicas]"),
+        ("timeouts", ("timeout", "100"), "closed after 100 s"),
+        ("eviction", ("maxmemory-policy", "allkeys-lru"), "allkeys-lru"),
+    ],
+)
+def test_a_server_that_is_set_up_wrongly_fails(
+    name: str, config: tuple[str, str], text: str, switch: Switch, shell: Shell
+) -> None:
+    """The check names what is wrong and how to mend it, and the exit code says so."""
+    switch.server.config_set("maxmemory", "100mb")
+    switch.server.config_set(*config)
+    done = shell.run("preflight", "--only", name)
+    assert done.code == 5
+    assert f"FAIL  {name}" in done.out
+    assert text in done.out
+    assert "do: " in done.out
+    assert shell.run("preflight", "--skip", name, "--only", name).code == 0
+
+
+def test_a_library_that_somebody_changed_is_not_ours(switch: Switch, shell: Shell) -> None:
+    """The version alone does not make it this release's."""
+    listed = switch.server.client().execute_command("FUNCTION", "LIST", "LIBRARYNAME", "killswitch", "WITHCODE")[0]
+    pairs = listed if isinstance(listed, dict) else dict(zip(listed[::2], listed[1::2], strict=True))
+    switch.raw("FUNCTION", "LOAD", "REPLACE", pairs[b"library_code"] + b"\n-- harmless\n")
+    done = shell.run("preflight", "--only", "library")
+    assert (done.code, "not the one of this release" in done.out) == (5, True)
+
+
+def test_wrong_input_is_told_before_anything_is_asked(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown check, settings of both kinds, and a server that is not there: one message and its exit code each."""
+    assert (shell.run("preflight", "--only", "trackin").code, shell.run("preflight", "--skip", "x").code) == (2, 2)
+    assert shell.run("preflight", redis_url="redis://127.0.0.1:1/0").code == 69
+    monkeypatch.setenv("WORKERS_POLL_MS", "1")
+    done = shell.run("preflight", "--output", "json", lease_ms="1")
+    assert done.code == 2
+    assert {text.partition(":")[0].partition("=")[0] for text in done.json["error"]["violations"]} >= {
+        "KILLSWITCH_LEASE_MS",
+        "WORKERS_POLL_MS",
+    }
+    assert (
+        "WORKERS_POLL_MS"
+        in findings(shell.run("preflight", "--output", "json", "--only", "settings"))["settings"]["found"]
+    )
