@@ -70,7 +70,7 @@ class Agent:
         self.settings = settings or Settings()
         self.scopes = tuple(sorted({Scope.parse(scope) for scope in scopes}))
         self.worker_id = worker_id or _new_id()
-        self.gate = Gate(make_readiness())
+        self.gate = Gate()
         self._engine = engine
         self._given_id = worker_id
         self._keys = Keys(self.settings.prefix)
@@ -92,6 +92,7 @@ class Agent:
     def start(self) -> Agent:
         """Starts watching; returns at once with the gate closed. `wait_open` waits for the first permission."""
         if self._watcher is None:
+            self.gate.renew_readiness(make_readiness())
             watcher = self._watcher = self._make_watcher(*self._seen)
             self.gate.on_forked = None
             try:
@@ -99,6 +100,7 @@ class Agent:
             except RuntimeError:  # no thread to be had
                 self._watcher = None
                 watcher.abandon()
+                self.gate.let_go()
                 raise
         return self
 
@@ -119,7 +121,7 @@ class Agent:
         if watcher is None:
             return False
         watcher.stop()
-        self.gate.book.on_drained = lambda: None  # a book that named the old watcher would keep it, and its descriptors
+        self.gate.let_go()
         self._ending = None
         deadline = now_ns() + int(drain_s * 1e9)
         while self.gate.book.count() and now_ns() < deadline:
@@ -255,7 +257,7 @@ class Agent:
         self.gate.attending = False
         self.gate.book.forget_other_threads()
         self.gate.readiness.close()
-        self.gate.renew_readiness(make_readiness())
+        self.gate.let_go()
         self._changed = threading.Condition()
         self._watcher = self._ending = None
         for watcher in (running, ending):

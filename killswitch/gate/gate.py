@@ -18,7 +18,7 @@ from killswitch.core.reasons import Code
 from killswitch.core.view import FIRST_PICTURE, Picture
 from killswitch.errors import Blocked
 from killswitch.gate.permits import PermitBook
-from killswitch.gate.readiness import Readiness
+from killswitch.gate.readiness import SHUT, Readiness
 
 __all__ = ["Gate", "Permit"]
 
@@ -35,7 +35,7 @@ class Gate:
 
     __slots__ = ("_picture", "_readiness", "_ready", "attending", "book", "on_forked")
 
-    def __init__(self, readiness: Readiness) -> None:
+    def __init__(self, readiness: Readiness = SHUT) -> None:
         self.book = PermitBook()
         self.attending = False
         self.on_forked: Callable[[], None] | None = None
@@ -102,9 +102,15 @@ class Gate:
         return self._readiness
 
     def renew_readiness(self, readiness: Readiness) -> None:
-        """After a fork: the set of the parent must not be asked any more. Called with the gate closed."""
+        """From now on checks ask `readiness`, the set of a new watcher. Called with the gate closed."""
         self._readiness = readiness
         self._ready = readiness.ready
+
+    def let_go(self) -> None:
+        """There is no watcher any more. Called with the gate closed for good. Who listens to an agent may hold it, and
+        with it this gate, for ever; so neither the set (see readiness.py) nor the old watcher is held from here."""
+        self.renew_readiness(SHUT)
+        self.book.on_drained = lambda: None
 
     def state_now(self, reduces: bool = True) -> tuple[Mode, Code, str]:
         """Mode, code and reason as a check would find them now."""
@@ -113,7 +119,7 @@ class Gate:
         except _NOT_ASKED:
             waiting = True
         picture = self._picture  # after the socket, as in every check
-        if waiting:
+        if waiting and (picture.is_open or self._readiness is not SHUT):
             return Mode.ENGAGED, Code.STATE_CHANGED, "Redis announced a change"
         now = now_ns()
         if now < (picture.signal_until_ns if reduces else picture.order_until_ns):

@@ -2,7 +2,9 @@
 
 Invariant: a wake-up is never lost; one that comes before the wait ends it at once, and any number of them counts as
 one. Only the watcher's thread watches, forgets and waits; any thread wakes, and never blocks by it. It fails closed:
-after `close` a wake-up does nothing, and waiting raises, which ends the watcher and closes the gate.
+after `close` a wake-up does nothing, and waiting raises, which ends the watcher and closes the gate. The end that
+others ring is never closed under one of them: a byte sent to a number that was given back would go into somebody else's
+line.
 """
 
 from __future__ import annotations
@@ -40,14 +42,32 @@ class Waiting(Protocol):
         ...
 
 
+_QUIETLY = getattr(socket, "MSG_NOSIGNAL", 0)  # nobody at the other end is no reason to end the process
+
+
+class _Bell:
+    """The end that others ring. It is closed when the last who holds it lets go."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def ring(self) -> None:
+        with contextlib.suppress(OSError):
+            self._end.send(b"!", _QUIETLY)
+
+    def __del__(self) -> None:
+        self._end.close()
+
+
 class _Selected:
     """The best selector of this system, and a pair of sockets for the bell."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in, wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
-        self._wake_out.setblocking(False)
+        wake_out.setblocking(False)
+        self._bell: _Bell | None = _Bell(wake_out)
         self._selector.register(self._wake_in, selectors.EVENT_READ)
 
     def watch(self, fd: int) -> None:
@@ -71,13 +91,14 @@ class _Selected:
         return ready, woken
 
     def wake(self) -> None:
-        with contextlib.suppress(OSError):
-            self._wake_out.send(b"!")
+        bell = self._bell  # held while it is rung
+        if bell is not None:
+            bell.ring()
 
     def close(self) -> None:
         self._selector.close()
         self._wake_in.close()
-        self._wake_out.close()
+        self._bell = None
 
 
 def make_waiting() -> Waiting:

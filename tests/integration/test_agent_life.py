@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from killswitch import Code, Mode, Verdict, View
+from killswitch import Blocked, Code, Mode, Verdict, View
 from tests.support.agents import (
     PATIENCE_S,
     blocked_code,
@@ -194,6 +194,37 @@ def test_closing_in_a_callback_closes_the_gate_before_it_leaves(switch: Switch) 
     switch.permit()
     eventually(lambda: len(told) == 2, timeout_s=PATIENCE_S, why="both were called")
     assert told == [(True, Code.STOPPED, ()), Code.STOPPED]
+
+
+def test_a_loop_that_checks_through_ends_and_starts_meets_blocked_only(switch: Switch) -> None:
+    """P2: an agent may be closed and started again under a loop that never stops checking."""
+    agent = switch.agent()
+    met: list[BaseException] = []
+    over = threading.Event()
+
+    def check() -> None:
+        while not over.is_set():
+            try:
+                with agent.gate.order(agent.gate.signal()):
+                    pass
+            except Blocked:
+                pass
+            except BaseException as error:  # a trading loop would have ended here
+                met.append(error)
+                return
+
+    thread = threading.Thread(target=check)
+    thread.start()
+    try:
+        for _ in range(20):
+            open_epoch(agent)
+            assert agent.close()
+            assert blocked_code(agent) is Code.STOPPED
+            agent.start()
+    finally:
+        over.set()
+        thread.join()
+    assert met == []
 
 
 def test_closing_an_agent_takes_it_off_the_membership(switch: Switch) -> None:

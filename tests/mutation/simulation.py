@@ -8,6 +8,8 @@ __all__ = ["MUTANTS"]
 
 _WATCH = "killswitch/core/watch.py"
 _WAITING = "killswitch/gate/waiting.py"
+_GATE = "killswitch/gate/gate.py"
+_LETTING_GO = ("tests/unit/gate/test_letting_go.py",)
 _LATCH = ("tests/unit/core/test_watch_latch.py",)
 _BELL = ("tests/unit/gate/test_waiting.py",)
 _SEEDS = "tests/simulation/test_simulation.py"
@@ -57,6 +59,33 @@ MUTANTS = [
         "                    pass\n",
         _BELL,
         "the end of a connection that was given up wakes the watcher for ever",
+    ),
+    Mutant(
+        "set-closed-under-a-check",
+        "P2",
+        _GATE,
+        "        self.renew_readiness(SHUT)\n",
+        "        self._readiness.close()\n        self.renew_readiness(SHUT)\n",
+        _LETTING_GO,
+        "a check asks a number that belongs to somebody else by now, and takes an event there",
+    ),
+    Mutant(
+        "set-kept-after-the-end",
+        "L4",
+        _GATE,
+        "        self.renew_readiness(SHUT)\n",
+        "",
+        _LETTING_GO,
+        "each engine leaves a descriptor behind until the garbage collector comes by",
+    ),
+    Mutant(
+        "bell-closed-under-a-ringer",
+        "L4",
+        _WAITING,
+        "        self._bell = None\n",
+        "        if self._bell is not None:\n            self._bell._end.close()\n        self._bell = None\n",
+        _LETTING_GO,
+        "the byte of a permit that comes back goes into somebody else's line",
     ),
     Mutant(
         "simulation-by-hash",

@@ -49,7 +49,6 @@ def no_garbage_collection() -> Iterator[None]:
     gc.enable()
 
 
-@pytest.mark.xfail(strict=True, reason="an agent that somebody listens to keeps its epoll set until it is collected")
 @pytest.mark.usefixtures("no_garbage_collection")
 def test_an_agent_that_was_closed_gives_its_descriptors_back(holder: AgentHolder) -> None:
     """A worker that starts and ends engines for weeks does not run out of descriptors."""

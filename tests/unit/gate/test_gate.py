@@ -250,8 +250,27 @@ def test_error_while_asking_the_socket_blocks(bench: Bench, error: Exception) ->
     assert bench.gate.book.count() == 0
 
 
+@pytest.mark.parametrize("answer", ["nothing", "an error"])
+@pytest.mark.parametrize("check", ["signal", "order"])
+def test_check_that_asks_while_its_agent_ends_is_blocked(bench: Bench, check: str, answer: str) -> None:
+    """Whatever the old set says, or should it be closed: the picture was closed first, and it is loaded afterwards."""
+    bench.open()
+
+    def agent_ends() -> bool:
+        bench.shut(Code.STOPPED)
+        bench.gate.let_go()
+        if answer == "nothing":
+            return False
+        raise ValueError("I/O operation on closed epoll object")
+
+    bench.readiness.script = [agent_ends]
+    act = bench.gate.signal if check == "signal" else lambda: enter(bench.gate)
+    assert refusal(act).code is Code.STOPPED
+    assert bench.gate.book.count() == 0
+
+
 def test_new_readiness_is_the_one_that_is_asked(bench: Bench) -> None:
-    """After a fork the inherited set is not asked any more."""
+    """A new watcher has a new set; the one before it is not asked any more."""
     fresh = ScriptedReadiness()
     bench.gate.renew_readiness(fresh)
     bench.open()
