@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from killswitch import Agent, Blocked, KillSwitchError, Settings, View
+from killswitch import Agent, Blocked, Code, KillSwitchError, Settings, View
 from workers import logs
 
 __all__ = ["AgentFactory", "AgentHolder", "NotDrained", "switch_agents"]
@@ -24,6 +24,7 @@ AgentFactory = Callable[[tuple[str, ...], str | None], Agent]
 """Makes an agent that was not started yet, from scopes and the name of the engine."""
 
 _IDLE_DRAIN_S = 1.0
+_ANNOUNCED_S = 0.05
 
 
 class NotDrained(KillSwitchError):
@@ -80,8 +81,9 @@ class AgentHolder:
             return False
         try:
             self._agent.gate.signal()
-        except Blocked:
-            return False
+        except Blocked as blocked:
+            # Something was announced, perhaps a drill or a change elsewhere: a round trip later it is known what.
+            return blocked.code is Code.STATE_CHANGED and self._agent.wait_open(_ANNOUNCED_S)
         return True
 
     def saying(self, **info: str) -> Agent:

@@ -4,10 +4,12 @@ Invariants, each with a test:
 - the epoch that gate 1 returned goes with the signal into gate 2, so nothing decided before a halt acts after it;
 - working orders die with the epoch they were sent under, and with the gate: both cancel them;
 - stopping blinds nothing: fills are booked and the strategy sees prices whatever the switch says;
+- an announcement is not yet a stop: the tick in hand waits at its gate for the round trip in which it becomes known
+  what was changed, for `patience_ms` at most, so a drill or a change elsewhere costs no signal and no order;
 - a stop request is obeyed within one batch of ticks, or at once while waiting for the next tick.
 
 Everything runs on the event loop's thread, except `request_stop` and the agent's callback, which only leave a note and
-wake the loop. There is no lock and no wait in a tick. Between batches other tasks of the loop run.
+wake the loop. There is no lock in a tick. Between batches, and while a tick waits, other tasks of the loop run.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from killswitch.clock import NS_PER_MS, now_ns
 from workers.broker import BrokerError, GuardedBroker, NotOwner
 from workers.cancels import Cancels
 from workers.domain import Order, Signal, Tick
+from workers.doubt import Doubt
 from workers.feed import Feed
 from workers.histogram import Histogram
 from workers.recorder import Recorder
@@ -50,7 +53,8 @@ fleet ends it within a round trip, and must not cost every engine its working or
 class Engine:
     """One engine: a feed, a strategy and a venue behind the gates. `run` is called once.
 
-    `order_prefix` starts every client order id, and must differ between two runs against the same venue.
+    `order_prefix` starts every client order id, and must differ between two runs against the same venue. A tick waits
+    at most `patience_ms` until it is known what an announced change was.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class Engine:
         agent: Switch,
         order_prefix: str | None = None,
         recorder: Recorder | None = None,
+        patience_ms: int = 500,
     ) -> None:
         self._name = name
         self._feed = feed
@@ -80,6 +85,7 @@ class Engine:
         self._tick_ns: list[int] = []  # times of the batch in hand, counted when it is done
         self._gate1_ns: list[int] = []
         self._stop = asyncio.Event()
+        self._doubt = Doubt(patience_ms, self._stop)
         self._ending = Ending.FEED_ENDED
         self._loop: asyncio.AbstractEventLoop | None = None
         self._epoch = 0
@@ -104,7 +110,12 @@ class Engine:
             async with aclosing(self._feed.batches(self._stop)) as batches:
                 async for batch in batches:
                     for tick in batch:
-                        self._on_tick(tick)
+                        came = now_ns()
+                        self._on_tick(tick, came)
+                        if self._doubt.held is not None:
+                            self._tally.waited += 1
+                            await self._doubt.over()
+                        self._tick_ns.append(now_ns() - came)
                     self._after_batch(len(batch))
                     if self._stop.is_set():
                         break
@@ -125,51 +136,62 @@ class Engine:
 
     # ---- one tick, on the loop's thread ----
 
-    def _on_tick(self, tick: Tick) -> None:
-        started = now_ns()
+    def _on_tick(self, tick: Tick, started: int) -> None:
         fills = self._broker.on_tick(tick)
         if fills:
             self._tally.fills += len(fills)
         self._strategy.on_tick(tick)
         checked = now_ns()
+        self._decide(tick, started, checked, checked)
+
+    def _decide(self, tick: Tick, started: int, checked: int, first: int) -> None:
+        """The check that starts at `checked`, this tick's first one at `first`, and what follows if it passes."""
         try:
             epoch = self._gate.signal()  # gate 1
         except Blocked as blocked:
-            self._gate1_ns.append(now_ns() - checked)
-            self._on_blocked_signal(blocked.code, checked)
+            left = now_ns()
+            if not self._doubt.holds(blocked.code, lambda: self._decide(tick, started, now_ns(), first)):
+                self._gate1_ns.append(left - checked)
+                self._on_blocked_signal(blocked.code, first)
         else:
             self._gate1_ns.append(now_ns() - checked)
+            self._doubt.since_ns = 0
             if epoch != self._epoch or self._blocked_by is not None:
                 self._on_open(epoch, checked)
             self._passed_ns = checked
             signal = self._strategy.signal(tick, self._broker.position(tick.symbol))
             if signal is not None:
                 self._act(signal, tick.symbol, epoch, started)
-        self._tick_ns.append(now_ns() - started)
 
     def _act(self, signal: Signal, symbol: str, epoch: int, started: int) -> None:
         """Turns a signal into an order that replaces the symbol's working one, if gate 2 lets it pass."""
-        tally = self._tally
-        tally.signals += 1
-        client_id = f"{self._prefix}.{tally.signals}"
+        self._tally.signals += 1
+        client_id = f"{self._prefix}.{self._tally.signals}"
         order = Order(client_id, symbol, signal.side, signal.quantity, signal.limit, signal.reduces)
         try:
             for working in self._broker.open_orders():
                 if working.symbol == symbol:
-                    tally.replaced += self._broker.cancel(working.client_id)
-            entered = now_ns()
+                    self._tally.replaced += self._broker.cancel(working.client_id)
+        except BrokerError as error:
+            self._on_rejected(order, error)
+        else:
+            self._send(order, epoch, started)
+
+    def _send(self, order: Order, epoch: int, started: int) -> None:
+        entered = now_ns()
+        try:
             sent = self._broker.send(order, epoch)  # gate 2
         except Blocked as blocked:
-            self._on_blocked_order(order, entered, blocked.code)
+            if not self._doubt.holds(blocked.code, lambda: self._send(order, epoch, started)):
+                self._on_blocked_order(order, entered, blocked.code)
         except NotOwner:
-            _log.error("engine_not_owner", engine=self._name, order=client_id)
+            _log.error("engine_not_owner", engine=self._name, order=order.client_id)
             self.request_stop(Ending.NOT_OWNER)
         except BrokerError as error:
-            tally.rejected[type(error).__name__] += 1
-            _log.warning("engine_rejected", engine=self._name, order=client_id, reason=str(error))
+            self._on_rejected(order, error)
         else:
             left = now_ns()
-            tally.orders += 1
+            self._tally.orders += 1
             self._refused_by = None
             self._latency["gate2"].record(left - entered)
             self._latency["tick_to_order"].record(sent.sent_ns - started)
@@ -202,6 +224,10 @@ class Engine:
             self._refused_by = code
             _log.warning("engine_order_blocked", engine=self._name, code=code)
 
+    def _on_rejected(self, order: Order, error: BrokerError) -> None:
+        self._tally.rejected[type(error).__name__] += 1
+        _log.warning("engine_rejected", engine=self._name, order=order.client_id, reason=str(error))
+
     def _on_open(self, epoch: int, checked: int) -> None:
         """Gate 1 passes again, or under another epoch: what was sent under the last one must not fill any more."""
         if epoch != self._epoch:
@@ -221,7 +247,7 @@ class Engine:
 
     def _on_close(self, view: View | None = None) -> None:
         """Called on the watcher's thread, so it does nothing but leave a note and wake the loop."""
-        self._closed_ns = now_ns()
+        self._closed_ns = self._doubt.since_ns or now_ns()
         self._tell_loop(self._settle_close)
 
     def _settle_close(self) -> None:
@@ -269,22 +295,5 @@ class Engine:
         self._agent.annotate(engine=self._name, **self._tally.progress())
 
     def _report(self, elapsed_s: float) -> EngineReport:
-        tally = self._tally
-        return EngineReport(
-            engine=self._name,
-            ending=self._ending,
-            elapsed_s=elapsed_s,
-            ticks=tally.ticks,
-            signals=tally.signals,
-            orders=tally.orders,
-            fills=tally.fills,
-            replaced=tally.replaced,
-            blocked_signals=dict(tally.blocked_signals),
-            blocked_orders=dict(tally.blocked_orders),
-            rejected=dict(tally.rejected),
-            cancelled=+tally.cancelled,
-            cancel_failures=tally.cancel_failures,
-            feed=self._feed.counts.as_dict(),
-            positions=dict(self._broker.positions()),
-            latency=self._latency,
-        )
+        feed, positions = self._feed.counts.as_dict(), dict(self._broker.positions())
+        return self._tally.report(self._name, self._ending, elapsed_s, feed, positions, self._latency)

@@ -48,6 +48,7 @@ class Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     cancelled: Counter[str] = field(default_factory=Counter)
     cancel_failures: int = 0
+    waited: int = 0
 
     def progress(self) -> dict[str, int]:
         """The numbers worth showing while the engine runs."""
@@ -61,6 +62,36 @@ class Tally:
             "cancelled": self.cancelled.total(),
         }
 
+    def report(
+        self,
+        engine: str,
+        ending: Ending,
+        elapsed_s: float,
+        feed: Mapping[str, Any],
+        positions: Mapping[str, Position],
+        latency: Mapping[str, Histogram],
+    ) -> EngineReport:
+        """The counts as they are now, with what else there is to say of the run."""
+        return EngineReport(
+            engine=engine,
+            ending=ending,
+            elapsed_s=elapsed_s,
+            ticks=self.ticks,
+            signals=self.signals,
+            orders=self.orders,
+            fills=self.fills,
+            replaced=self.replaced,
+            waited=self.waited,
+            blocked_signals=dict(self.blocked_signals),
+            blocked_orders=dict(self.blocked_orders),
+            rejected=dict(self.rejected),
+            cancelled=+self.cancelled,
+            cancel_failures=self.cancel_failures,
+            feed=feed,
+            positions=positions,
+            latency=latency,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class EngineReport:
@@ -68,8 +99,9 @@ class EngineReport:
 
     `blocked_signals` are ticks stopped at gate 1 and `blocked_orders` orders stopped at gate 2, both by reason code;
     `rejected` are orders that the venue refused, by error; `replaced` are working orders withdrawn for a newer signal;
-    `cancelled` are working orders cancelled because trading stopped, by the reason for it. `elapsed_s` is the time in
-    the loop, reading the feed included.
+    `cancelled` are working orders cancelled because trading stopped, by the reason for it. `waited` are ticks that
+    waited at a gate until it was known what an announced change was. `elapsed_s` is the time in the loop, reading the
+    feed included.
     """
 
     engine: str
@@ -80,6 +112,7 @@ class EngineReport:
     orders: int
     fills: int
     replaced: int
+    waited: int
     blocked_signals: Mapping[str, int]
     blocked_orders: Mapping[str, int]
     rejected: Mapping[str, int]
@@ -106,6 +139,7 @@ class EngineReport:
             "orders": self.orders,
             "fills": self.fills,
             "replaced": self.replaced,
+            "waited": self.waited,
             "blocked_signals": dict(self.blocked_signals),
             "blocked_orders": dict(self.blocked_orders),
             "rejected": dict(self.rejected),

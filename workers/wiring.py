@@ -145,4 +145,5 @@ def build_engine(
         agent=agent,
         order_prefix=f"{spec.name}-{run}",
         recorder=recorder,
+        patience_ms=agent.settings.patience_ms,
     )

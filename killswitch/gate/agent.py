@@ -159,7 +159,7 @@ class Agent:
         self._info = {**self._info, **values}
 
     def on_close(self, callback: Callback) -> None:
-        """Calls `callback(view)` on the watcher thread each time the gate goes from open to closed."""
+        """Calls `callback(view)` on the watcher thread when the gate goes from open to closed, and it is known why."""
         self._on_close.append(callback)
 
     def on_open(self, callback: Callback) -> None:

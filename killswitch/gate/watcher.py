@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from killswitch.clock import now_ns
+from killswitch.clock import NS_PER_MS, now_ns
 from killswitch.core.answer import BadAnswer
 from killswitch.core.modes import Mode
 from killswitch.core.reasons import Code
@@ -25,7 +25,7 @@ from killswitch.gate.waiting import Waiting
 from killswitch.store.channel import PushChannel
 from killswitch.store.line import Beat, QuestionLine
 
-__all__ = ["Watcher"]
+__all__ = ["Watcher", "settled_changes"]
 
 _LOG = logging.getLogger("killswitch.watcher")
 
@@ -37,7 +37,8 @@ Listener = Callable[[Picture, Picture], None]
 class Watcher:
     """One thread per agent. `waiting` is what it waits with, its own to close. `opener` makes both connections,
     `make_beat` the beat for a question, the number of permits held and the rung; `on_change` hears of each picture
-    that opens or closes the gate, after the actions of its batch are done."""
+    that opens or closes the gate, once it is known what it was about (`settled_changes`): a round trip after an
+    announcement, `patience_ms` at the latest."""
 
     def __init__(
         self, gate: Gate, watch: Watch, waiting: Waiting, opener: Opener, make_beat: BeatMaker, on_change: Listener
@@ -54,6 +55,7 @@ class Watcher:
         self._waiting = waiting
         self._stopping = False
         self._changes: list[tuple[Picture, Picture]] = []
+        self._doubt_ns = 0  # since when the gate is closed for an announcement only
         self._telling = False
         self._thread = threading.Thread(target=self._run, name="killswitch-watcher", daemon=True)
         gate.book.on_drained = self.wake
@@ -168,6 +170,7 @@ class Watcher:
         before = self._gate.picture
         self._gate.attending = not picture.is_open
         self._gate.show(picture)
+        self._doubt_ns = (self._doubt_ns or now_ns()) if picture.code is Code.STATE_CHANGED else 0
         if before.is_open != picture.is_open or before.code != picture.code:
             self._changes.append((before, picture))
 
@@ -210,9 +213,26 @@ class Watcher:
     def _tell(self) -> None:
         if self._telling:
             return  # a callback closed the agent; the listeners hear of it when it has returned
+        if self._doubt_ns and now_ns() - self._doubt_ns < self.watch.timing.patience_ms * NS_PER_MS:
+            return  # the gate is closed; what it was about is known in a round trip
+        self._changes = settled_changes(self._changes)
         self._telling = True
         try:
             while self._changes:
                 self._on_change(*self._changes.pop(0))
         finally:
             self._telling = False
+
+
+def settled_changes(changes: Iterable[tuple[Picture, Picture]]) -> list[tuple[Picture, Picture]]:
+    """What listeners hear of. A closure by an announcement is told together with what it was about, as one change:
+    where the gate opened again as it was (after a drill, or a change in another part of the fleet) that one is from
+    open to open, for who waits for a gate, and neither a closing nor an opening."""
+    found: list[tuple[Picture, Picture]] = []
+    for before, after in changes:
+        was = found[-1][0] if found and before.code is Code.STATE_CHANGED else None
+        if was and (not after.is_open or (was.is_open and (was.mode, was.epoch) == (after.mode, after.epoch))):
+            found[-1] = (was, after)
+        else:
+            found.append((before, after))
+    return found

@@ -20,7 +20,7 @@ def measure(scene: Scene) -> list[Row]:
             played = list(rounds.play(stage, count, busy=kind == "busy", with_bare=True))
         closed = [one.closed_ns / 1000 for one in played]
         bare = [one.bare_ns / 1000 for one in played]
-        what = "first refused check" if kind == "busy" else "the agent's callback"
+        what = "first refused check" if kind == "busy" else "the agent's callback, a round trip later: it says why"
         rows.append(of_samples(f"observe_bare_{kind}", f"SET -> bare socket reader, beside {kind}", "us", bare))
         rows.append(of_samples(f"observe_{kind}", f"SET -> gate closed, {kind} worker", "us", closed, note=what))
         if kind == "busy":

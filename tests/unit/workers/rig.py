@@ -89,6 +89,7 @@ class Rig:
         self.strategy: Any = ScriptedStrategy(*signals)
         self.recorder = ListRecorder()
         self.owned = True
+        self.patience_ms = 20
         self.engine: Engine
 
     def run(self, *steps: Step, feed: Any = None) -> EngineReport:
@@ -100,6 +101,7 @@ class Rig:
             broker=guarded,
             agent=self.agent,
             recorder=self.recorder,
+            patience_ms=self.patience_ms,
         )
         return asyncio.run(asyncio.wait_for(self.engine.run(), 30))
 

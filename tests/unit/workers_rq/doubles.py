@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, cast
 
-from killswitch import Agent, Blocked, Code, Mode, View
+from killswitch import Agent, Blocked, Code, Mode, Settings, View
 from workers.agents import AgentFactory, AgentHolder
 from workers.worker import EngineWorker
 
@@ -80,6 +80,7 @@ class AgentDouble:
     def __init__(self, switch: Switch, scopes: tuple[str, ...], engine: str | None) -> None:
         self.switch, self.scopes, self.engine = switch, scopes, engine
         self.worker_id = "double"
+        self.settings = Settings(_env_file=None)
         self.gate = _Gate(self)
         self.in_flight = 0
         self.running = False
