@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 from killswitch._version import __version__
 
 if TYPE_CHECKING:
+    from killswitch.control.auditing import Auditor
     from killswitch.control.controller import Controller, InitReport
     from killswitch.control.outcome import Outcome, Verdict
     from killswitch.control.preflight import PREFLIGHT_CHECKS, Preflight, PreflightReport
-    from killswitch.core.audit import AuditEntry
+    from killswitch.core.anchor import Anchor
+    from killswitch.core.audit import AuditEntry, AuditOutcome
     from killswitch.core.checks.facts import QueueFacts
     from killswitch.core.checks.finding import Finding, Grade
+    from killswitch.core.findings import AuditFinding, Verification
     from killswitch.core.fleet import FleetStatus, Member, SwitchState
     from killswitch.core.journal import JournalEntry
     from killswitch.core.modes import Mode, Scope
@@ -43,13 +46,18 @@ if TYPE_CHECKING:
     from killswitch.gate.gate import Gate, Permit
     from killswitch.settings import Settings
     from killswitch.store.journal import Journal
+    from killswitch.store.seals import Sealing
 
 __all__ = [
     "PREFLIGHT_CHECKS",
     "Admission",
     "AdmissionUnknown",
     "Agent",
+    "Anchor",
     "AuditEntry",
+    "AuditFinding",
+    "AuditOutcome",
+    "Auditor",
     "Blocked",
     "Code",
     "Controller",
@@ -74,6 +82,7 @@ __all__ = [
     "PreflightReport",
     "QueueFacts",
     "Scope",
+    "Sealing",
     "Settings",
     "SettingsError",
     "SinkAddress",
@@ -82,6 +91,7 @@ __all__ = [
     "StoreUnavailable",
     "SwitchState",
     "Verdict",
+    "Verification",
     "View",
     "__version__",
 ]
@@ -90,7 +100,11 @@ _HOMES = {
     "PREFLIGHT_CHECKS": "control.preflight",
     "Admission": "gate.admission",
     "Agent": "gate.agent",
+    "Anchor": "core.anchor",
     "AuditEntry": "core.audit",
+    "AuditFinding": "core.findings",
+    "AuditOutcome": "core.audit",
+    "Auditor": "control.auditing",
     "Code": "core.reasons",
     "Controller": "control.controller",
     "Finding": "core.checks.finding",
@@ -109,11 +123,13 @@ _HOMES = {
     "PreflightReport": "control.preflight",
     "QueueFacts": "core.checks.facts",
     "Scope": "core.modes",
+    "Sealing": "store.seals",
     "Settings": "settings",
     "SinkAddress": "core.sinks",
     "Standing": "core.proof",
     "SwitchState": "core.fleet",
     "Verdict": "control.outcome",
+    "Verification": "core.findings",
     "View": "core.view",
 }
 

@@ -33,6 +33,7 @@ DEFAULT_PREFIX = "killswitch"
 _PREFIX_RULE = re.compile(r"[A-Za-z0-9_.{}-]{1,64}(:[A-Za-z0-9_.{}-]{1,64}){0,3}")
 _ASSIGNED = re.compile(r"^\s*(?:export\s+)?(\w+)\s*=", re.MULTILINE)
 _DURATIONS = ("lease_ms", "renew_ms", "patience_ms", "beat_ms", "retain_ms")
+_SHORTEST_KEY = 16
 _INTEGER = TypeAdapter(int)
 _OTHER_VARIABLES = frozenset({"KILLSWITCH_SECRETS_DIR", "KILLSWITCH_TEST_DATA", "KILLSWITCH_REDIS_SERVER"})
 
@@ -92,6 +93,10 @@ class Settings(BaseSettings):
         Field(description="Order sinks that can be fenced: `name=unix:///path,other=tcp://host:port`. No passwords."),
     ] = ""
     actor: Annotated[str, Field(max_length=128, description="Who is on record; default user@host.")] = ""
+    audit_key: Annotated[
+        str,
+        Field(repr=False, description="Key of the seals of the record, 16 characters or more; best a secret file."),
+    ] = ""
 
     def __init__(self, **values: Any) -> None:
         directory = os.environ.get("KILLSWITCH_SECRETS_DIR", SECRETS_DIR)
@@ -123,6 +128,13 @@ class Settings(BaseSettings):
     @classmethod
     def _check_sinks(cls, value: str) -> str:
         parse_sinks(value)
+        return value
+
+    @field_validator("audit_key")
+    @classmethod
+    def _check_audit_key(cls, value: str) -> str:
+        if value and len(value) < _SHORTEST_KEY:
+            raise ValueError(f"has {len(value)} characters: a key that cannot be guessed has {_SHORTEST_KEY} or more")
         return value
 
     @model_validator(mode="wrap")
@@ -188,7 +200,7 @@ def _between(known: dict[str, int]) -> list[str]:
 def _explain(item: Any) -> str:
     text = str(item["msg"]).removeprefix("Value error, ")
     name = ENV_PREFIX + str(item["loc"][0]).upper()
-    shown = "" if any(word in name for word in ("URL", "PASSWORD", "SINKS")) else f"={item['input']!r:.60}"
+    shown = "" if any(word in name for word in ("URL", "PASSWORD", "SINKS", "_KEY")) else f"={item['input']!r:.60}"
     return f"{name}{shown}: {text[:1].lower()}{text[1:]}"
 
 

@@ -31,6 +31,8 @@ class Exit(IntEnum):
         "Engaged and FENCED: somebody did not answer, but its lease has run out and its sinks refuse its old orders.",
     )
     FAILED = 5, "A check failed, or a launch did not get to its end. What was done until then is told."
-    UNREACHABLE = 69, "Redis could not be reached or did not answer."
+    VIOLATED = 6, "The record was looked at, and something is wrong with it; each finding is named."
+    UNSEALED = 7, "The record is in order, but changes have not been sealed for longer than was allowed."
+    UNREACHABLE = 69, "Redis could not be reached or did not answer, or what was to be checked was not to be had."
     INTERNAL = 70, "An unexpected error; `killswitch --traceback ...` shows where."
     INTERRUPTED = 130, "Interrupted before there was a result."

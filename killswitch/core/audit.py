@@ -1,4 +1,8 @@
-"""One entry of the record of changes, and how it is read back from untrusted bytes."""
+"""One entry of the record of changes, and how it is read back from untrusted bytes.
+
+Besides changes the record holds what came of them: how the wait for a stop ended, written by whoever waited, after the
+stop and never in its way. Such an entry has a field `kind`, is no change and gets no epoch of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,26 @@ from dataclasses import dataclass
 
 from killswitch.core.modes import MAX_EPOCH
 
-__all__ = ["AuditEntry", "parse_entry"]
+__all__ = ["CHANGE", "KINDS", "OUTCOME", "AuditEntry", "AuditOutcome", "kind_of", "parse_entry", "parse_outcome"]
+
+CHANGE, OUTCOME = "change", "outcome"
+KINDS = (CHANGE, OUTCOME)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOutcome:
+    """How a wait for the proof of a stop ended: `verdict` QUIET, FENCED or UNCERTAIN, `waited_ms` after the stop.
+
+    `members` were concerned; `pending` names those who had not proved to be quiet, as far as there was room. `actor`
+    waited. -1 where a number is not told.
+    """
+
+    verdict: str
+    waited_ms: int
+    members: int
+    pending: str
+    actor: str
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +39,8 @@ class AuditEntry:
 
     `before` and `after` are what the state key held. `via` tells how: library, command or redis-cli (through a
     function), raw (by hand, found afterwards), expiry (a time-boxed permission ran out), incarnation (Redis restarted
-    or failed over). `at_ms` is the server's clock. `epoch` is -1 where the entry does not tell a valid one.
+    or failed over). `at_ms` is the server's clock. `epoch` is -1 where the entry does not tell a valid one. `outcome`
+    tells how the wait for the workers ended, where somebody waited.
     """
 
     entry_id: str
@@ -29,6 +53,7 @@ class AuditEntry:
     via: str
     operation: str
     at_ms: int
+    outcome: AuditOutcome | None = None
 
 
 def _whole(text: str, high: int) -> int:
@@ -47,5 +72,22 @@ def parse_entry(entry_id: str, fields: Mapping[str, str]) -> AuditEntry:
         actor=fields.get("actor", ""),
         via=fields.get("via", ""),
         operation=fields.get("op", ""),
+        at_ms=_whole(fields.get("at_ms", ""), 2**62),
+    )
+
+
+def kind_of(fields: Mapping[str, str]) -> str:
+    """What an entry is: a change, unless it says something else."""
+    return fields.get("kind", CHANGE)
+
+
+def parse_outcome(fields: Mapping[str, str]) -> AuditOutcome:
+    """Reads an entry of the kind OUTCOME; total, as `parse_entry` is."""
+    return AuditOutcome(
+        verdict=fields.get("verdict", ""),
+        waited_ms=_whole(fields.get("waited_ms", ""), 2**62),
+        members=_whole(fields.get("members", ""), 2**62),
+        pending=fields.get("pending", ""),
+        actor=fields.get("actor", ""),
         at_ms=_whole(fields.get("at_ms", ""), 2**62),
     )

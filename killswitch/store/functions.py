@@ -13,8 +13,11 @@ from typing import Protocol
 __all__ = ["LIBRARY", "LIBRARY_VERSION", "OPERATIONS", "Caller", "library_source", "load_library"]
 
 LIBRARY = "killswitch"
-LIBRARY_VERSION = 2
-OPERATIONS = ("ks_admit", "ks_beat", "ks_engage", "ks_leave", "ks_outcome", "ks_read", "ks_reduce", "ks_reset")
+LIBRARY_VERSION = 3
+OPERATIONS = (
+    "ks_admit", "ks_beat", "ks_engage", "ks_leave", "ks_outcome", "ks_proved", "ks_read", "ks_reduce", "ks_reset",
+    "ks_seal",
+)  # fmt: skip
 
 
 class Caller(Protocol):

@@ -36,8 +36,13 @@ class Keys:
 
     @property
     def audit(self) -> str:
-        """Stream: one entry for each change."""
+        """Stream: one entry for each change, and one for the end of each wait for the proof of a stop."""
         return f"{self.prefix}:audit"
+
+    @property
+    def seals(self) -> str:
+        """Stream: the seal of each entry of the record that was sealed, under the id of that entry."""
+        return f"{self.prefix}:seals"
 
     @property
     def workers(self) -> str:

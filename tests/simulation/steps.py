@@ -22,6 +22,7 @@ OPS = ["", "o1", "o2"]
 OTHERS = [
     "k:ledger",
     "k:audit",
+    "k:seals",
     "k:workers",
     "k:acks",
     "k:worker:w1",
@@ -120,6 +121,14 @@ outcomes = _words(
     "FCALL", "ks_outcome", 1, STATE, "j", st.sampled_from(["1", "2", "x"]),
     st.sampled_from(["entry", "entry", "5-5", "x"]), "c1", st.sampled_from(["forwarded", "refused"]), "code", texts,
 )  # fmt: skip
+audits = st.one_of(
+    _words("FCALL", "ks_seal", 1, STATE, "head-id", "head-link", "sha256", "unsealed", "c", "l"),
+    _words("FCALL", "ks_seal", 1, STATE, texts, texts, "sha256", "5-5", texts, texts),
+    _words(
+        "FCALL", "ks_proved", 1, states, epochs, st.sampled_from(["QUIET", "UNCERTAIN", "x"]), "5", "1", texts, "al",
+        st.sampled_from(OPS), "test",
+    ),
+)  # fmt: skip
 FUNCTIONS = st.one_of(
     changes,
     changes,
@@ -129,6 +138,7 @@ FUNCTIONS = st.one_of(
     beats,
     admissions,
     outcomes,
+    audits,
     _words("FCALL", "ks_outcome", 1, STATE, "j", st.sampled_from(["1", "2"])),
     _words("FCALL", "ks_leave", 1, STATE, workers),
     _words("FCALL", "ks_leave", 1, STATE, workers, st.sampled_from(["i1", "i2", ""])),
@@ -228,14 +238,28 @@ def sequences(draw: st.DrawFn) -> list[Words]:
     return draw(st.lists(STEP, min_size=count, max_size=count))
 
 
+def _sealing(record: object, seals: object, words: Words) -> Words:
+    last = seals.entries[-1] if isinstance(seals, Stream) and seals.entries else None
+    behind = last[0] if last else (0, 0)
+    entries = record.entries if isinstance(record, Stream) else []
+    following = next((entry[0] for entry in entries if entry[0] > behind), (1, 1))
+    fields = dict(zip(last[1][::2], last[1][1::2], strict=True)) if last else {}
+    known: dict[str | bytes | int, str | bytes] = {"head-id": f"{behind[0]}-{behind[1]}" if last else ""}
+    known |= {"head-link": fields.get(b"link", b""), "unsealed": f"{following[0]}-{following[1]}"}
+    return tuple(known.get(word, word) for word in words)
+
+
 def resolved(server: SimRedis, words: Words) -> Words:
     """With what an operator, a worker or a gateway would know in place of the words that stand for it.
 
-    `current`, `current+1`: the epoch. `entry`: the oldest entry of the journal.
+    `current`, `current+1`: the epoch. `entry`: the oldest entry of the journal. `head-id`, `head-link`: of the last
+    seal; `unsealed`: the entry behind it.
     """
+    held = server.store.values
+    if "unsealed" in words:
+        return _sealing(held.get(b"k:audit"), held.get(b"k:seals"), words)
     if not {"current", "current+1", "entry"}.intersection(word for word in words if isinstance(word, str)):
         return words
-    held = server.store.values
     ledger, journal = held.get(b"k:ledger"), held.get(b"k:journal:j")
     field = b"epoch"
     if words[1] != "ks_admit":

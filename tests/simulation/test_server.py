@@ -15,6 +15,8 @@ from tests.support.server import RealServer
 SOURCE = library_source()
 
 
+SEALING: Words = ("FCALL", "ks_seal", 1, STATE, "head-id", "head-link", "sha256", "unsealed", "c", "l")
+
 # What chance may miss in one run: a limit that goes along with its key, two entries in one moment, a repaired record.
 KNOWN: list[list[Words]] = [
     [("SET", STATE, "SAFE", "PX", 60_000), ("RENAME", STATE, "k:spare"), ("PTTL", "k:spare")],
@@ -22,6 +24,7 @@ KNOWN: list[list[Words]] = [
     [("FCALL", "ks_engage", 1, STATE)] * 5 + [("XREVRANGE", "k:audit", "+", "-", "COUNT", 2)],
     [("LPUSH", key, "x") for key in ("k:ledger", "k:audit", "k:workers", STATE)] + [("FCALL", "ks_engage", 1, STATE)],
     [("XADD", "k:audit", f"{2**64 - 1}-{2**64 - 1}", "a", "b"), ("FCALL", "ks_engage", 1, STATE)],
+    [("SET", "k:seals", "x"), ("FCALL", "ks_engage", 1, STATE), SEALING, ("FCALL", "ks_engage", 1, STATE), SEALING],
 ]
 
 
@@ -30,6 +33,7 @@ KNOWN: list[list[Words]] = [
 @example(steps=KNOWN[2])
 @example(steps=KNOWN[3])
 @example(steps=KNOWN[4])
+@example(steps=KNOWN[5])
 @settings(max_examples=100)
 @given(steps=sequences())
 def test_any_sequence_of_commands_answers_and_leaves_the_same_as_on_a_real_server(

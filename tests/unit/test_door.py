@@ -13,11 +13,12 @@ from killswitch import Blocked, Code, EpochConflict, LibraryMissing, Mode, Setti
 from killswitch.errors import AdmissionUnknown, JournalLost, KillSwitchError, LocalServerMissing, OrderConflict
 
 PUBLIC = {
-    "Admission", "AdmissionUnknown", "Agent", "AuditEntry", "Blocked", "Code", "Controller", "EpochConflict",
-    "Finding", "FleetStatus", "Gate", "Grade", "InitReport", "InvalidInput", "Journal", "JournalEntry",
-    "JournalLost", "KillSwitchError", "LibraryMissing", "Member", "Mode", "OrderConflict", "Outcome",
-    "PREFLIGHT_CHECKS", "Permit", "Preflight", "PreflightReport", "QueueFacts", "Scope", "Settings", "SettingsError",
-    "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable", "SwitchState", "Verdict", "View", "__version__",
+    "Admission", "AdmissionUnknown", "Agent", "Anchor", "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor",
+    "Blocked", "Code", "Controller", "EpochConflict", "Finding", "FleetStatus", "Gate", "Grade", "InitReport",
+    "InvalidInput", "Journal", "JournalEntry", "JournalLost", "KillSwitchError", "LibraryMissing", "Member", "Mode",
+    "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "Permit", "Preflight", "PreflightReport", "QueueFacts", "Scope",
+    "Sealing", "Settings", "SettingsError", "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable",
+    "SwitchState", "Verdict", "Verification", "View", "__version__",
 }  # fmt: skip
 
 

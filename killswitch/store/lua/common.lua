@@ -40,7 +40,7 @@ local function names(key)
   end
   found = {
     state = base .. ':state', ledger = base .. ':ledger', audit = base .. ':audit', acks = base .. ':acks',
-    workers = base .. ':workers', worker = base .. ':worker:', op = base .. ':op:', journal = base .. ':journal:',
+    seals = base .. ':seals', workers = base .. ':workers', worker = base .. ':worker:', op = base .. ':op:', journal = base .. ':journal:',
     key = key, scope = scope, token = scope .. ':token', epoch = scope .. ':epoch', text = scope .. ':text',
   }
   if names_kept >= MOST_NAMES then kept_names, names_kept = {}, 0 end
@@ -161,15 +161,17 @@ local function ledger_fields(n, fields)
   return values
 end
 
+-- The highest epoch that the last entry knows of. One that is no change tells the counter of its moment as well, because
+-- the epoch it is about may be an older one.
 local function audited(n)
-  local last = redis.pcall('XREVRANGE', n.audit, '+', '-', 'COUNT', 1)
+  local last, highest = redis.pcall('XREVRANGE', n.audit, '+', '-', 'COUNT', 1), 0
   if not failed(last) and last[1] then
     local fields = last[1][2]
     for i = 1, #fields, 2 do
-      if fields[i] == 'epoch' then return to_epoch(fields[i + 1]) or 0 end
+      if fields[i] == 'epoch' or fields[i] == 'counter' then highest = math.max(highest, to_epoch(fields[i + 1]) or 0) end
     end
   end
-  return 0
+  return highest
 end
 
 -- The counter of epochs. Where the ledger lost it, the last audit entry still knows it.

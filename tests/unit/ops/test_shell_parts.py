@@ -55,6 +55,8 @@ def test_exit_codes_are_distinct_and_explained() -> None:
         "UNCERTAIN": 3,
         "FENCED": 4,
         "FAILED": 5,
+        "VIOLATED": 6,
+        "UNSEALED": 7,
         "UNREACHABLE": 69,
         "INTERNAL": 70,
         "INTERRUPTED": 130,

@@ -1,0 +1,91 @@
+"""Anchors: the head of the chain, copied to where whoever can write to Redis can not.
+
+A chain shows what was altered inside it. That it was cut at its end, or built anew from its beginning, only shows
+beside a head that was copied elsewhere before: today's chain must hold that link at that position.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["MARK", "Anchor", "anchor_line", "by_position", "parse_anchor"]
+
+MARK = '{"killswitch_anchor":'
+"""How the JSON object of an anchor begins, in whatever line it stands."""
+
+_FORMAT = 1
+_LINK = re.compile(r"[0-9a-f]{64}")
+_MOST = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The head of the record under `prefix` as it was at `at_ms` (server clock): `count` sealed entries, the last of
+    them `entry_id`, with the link `link`. `actor` copied it."""
+
+    prefix: str
+    count: int
+    link: str
+    entry_id: str
+    algorithm: str
+    at_ms: int
+    actor: str
+
+
+def anchor_line(anchor: Anchor) -> str:
+    """An anchor as one line of printable ASCII, without its end."""
+    found = {
+        "killswitch_anchor": _FORMAT,
+        "prefix": anchor.prefix,
+        "count": anchor.count,
+        "link": anchor.link,
+        "entry": anchor.entry_id,
+        "by": anchor.algorithm,
+        "at_ms": anchor.at_ms,
+        "actor": anchor.actor,
+    }
+    return json.dumps(found, separators=(",", ":"))
+
+
+def parse_anchor(line: str) -> Anchor | None:
+    """The anchor in a line, which may have more before it, as the lines of a log do; None where there is none.
+
+    Raises:
+        ValueError: there is the beginning of one, and what follows cannot be read (cut off, or altered).
+    """
+    start = line.find(MARK)
+    if start < 0:
+        return None
+    try:
+        found = json.JSONDecoder().raw_decode(line[start:])[0]
+        made = Anchor(
+            prefix=found["prefix"],
+            count=found["count"],
+            link=found["link"],
+            entry_id=found["entry"],
+            algorithm=found["by"],
+            at_ms=found["at_ms"],
+            actor=found["actor"],
+        )
+        texts = (made.prefix, made.link, made.entry_id, made.algorithm, made.actor)
+        numbers = (made.count, made.at_ms)
+        well = all(type(text) is str for text in texts) and all(type(n) is int and 0 <= n <= _MOST for n in numbers)
+        if not well or found["killswitch_anchor"] != _FORMAT or made.count < 1 or not _LINK.fullmatch(made.link):
+            raise ValueError("a field has another form")
+    except (KeyError, RecursionError, ValueError) as error:
+        raise ValueError(f"an anchor that cannot be read: {error}") from None
+    return made
+
+
+def by_position(anchors: Iterable[Anchor], prefix: str) -> tuple[dict[int, Anchor], list[Anchor]]:
+    """The anchors of the record under `prefix` by their position, the oldest of each; and those that contradict an
+    older one: whatever the chain is today, it is not as anchored."""
+    found: dict[int, Anchor] = {}
+    contrary = []
+    for anchor in anchors:
+        if anchor.prefix == prefix and found.setdefault(anchor.count, anchor).link != anchor.link:
+            contrary.append(anchor)
+    return found, contrary

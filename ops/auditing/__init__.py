@@ -1,0 +1,1 @@
+"""The commands of `killswitch audit`, one in each file."""
