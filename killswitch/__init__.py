@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from killswitch.gate.agent import Agent
     from killswitch.gate.gate import Gate, Permit
     from killswitch.settings import Settings
+    from killswitch.sources import source_faults
     from killswitch.store.journal import Journal
     from killswitch.store.seals import Sealing
 
@@ -94,6 +95,7 @@ __all__ = [
     "Verification",
     "View",
     "__version__",
+    "source_faults",
 ]
 
 _HOMES = {
@@ -131,6 +133,7 @@ _HOMES = {
     "Verdict": "control.outcome",
     "Verification": "core.findings",
     "View": "core.view",
+    "source_faults": "sources",
 }
 
 

@@ -8,6 +8,7 @@ not need can not stop it, however broken: whoever uses this loads `Settings` aft
 from __future__ import annotations
 
 import getpass
+import io
 import os
 import platform
 import re
@@ -20,6 +21,7 @@ from killswitch.core.endpoint import Endpoint, parse_url
 from killswitch.core.modes import SWITCH, InvalidInput, Scope
 from killswitch.core.words import check_reason
 from killswitch.errors import SettingsError
+from killswitch.sources import read_source, source_fault
 from killswitch.store.attempts import attempt_twice
 from killswitch.store.bounded import durability
 from killswitch.store.keys import Keys
@@ -81,14 +83,22 @@ def _default_actor() -> str:
     return f"{user}@{platform.node()}"
 
 
+_DAMAGED = "\ufffd"  # stands where bytes are not UTF-8
+
+
 class _Sources:
-    """Environment, `.env`, secret files; each is read when the ones before it did not say."""
+    """Environment, `.env`, secret files; each is read when the ones before it did not say.
+
+    `trouble` says of what was asked for why it is not known; `noted` what is wrong and was got round.
+    """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environment = {name.lower(): value for name, value in environ.items()}
         self._secrets = environ.get("KILLSWITCH_SECRETS_DIR", SECRETS_DIR)
         self._dotenv: Mapping[str, str | None] | None = None
+        self._env_fault = ""
         self.trouble: list[str] = []
+        self.noted: list[str] = []
 
     def find(self, name: str) -> str | None:
         """The value of setting `name`, None where no source has it."""
@@ -100,30 +110,46 @@ class _Sources:
 
     def _from_dotenv(self, variable: str) -> str | None:
         if self._dotenv is None:
-            self._dotenv = {}
-            if os.path.isfile(DOTENV):
-                try:  # imported only here: it costs more than the engagement
-                    found = import_module("dotenv").dotenv_values(DOTENV, encoding="utf-8")
-                    self._dotenv = {name.lower(): value for name, value in found.items()}
-                except (OSError, ValueError) as error:
-                    self.trouble.append(f"the file {DOTENV} cannot be read: {error}")
-        return self._dotenv.get(variable)
+            self._dotenv = self._read_dotenv() if os.path.isfile(DOTENV) else {}
+        value = self._dotenv.get(variable)
+        if value is None or not self._env_fault or _DAMAGED not in value:
+            return value
+        self.trouble.append(f"{variable.upper()} is not known: {self._env_fault}")
+        return None
+
+    def _read_dotenv(self) -> Mapping[str, str | None]:
+        """What stands in it. A line in another encoding makes its own value unknown, not those of the others."""
+        try:
+            try:
+                text = read_source(DOTENV)
+            except UnicodeError as error:
+                self._env_fault = source_fault(DOTENV, error)
+                text = read_source(DOTENV, errors="replace")
+                self.noted.append(self._env_fault)
+        except (OSError, UnicodeError) as error:
+            self.trouble.append(source_fault(DOTENV, error))
+            return {}
+        # Imported only here: it costs more than the engagement.
+        found = import_module("dotenv").dotenv_values(stream=io.StringIO(text))
+        return {name.lower(): value for name, value in found.items()}
 
     def _from_secrets(self, variable: str) -> str | None:
         folder = os.path.expanduser(self._secrets)
         try:
             names = os.listdir(folder)
-        except OSError:  # none there
+        except (FileNotFoundError, NotADirectoryError):  # none there
+            return None
+        except OSError as error:
+            self.trouble.append(source_fault(folder, error))
             return None
         # Only files that lie in the folder itself: a link that leads out of it is not followed.
         inside = os.path.realpath(folder) + os.sep
         for path in (os.path.join(folder, name) for name in names if name.lower() == variable):
             if os.path.isfile(path) and os.path.realpath(path).startswith(inside):
                 try:
-                    with open(path, encoding="utf-8") as file:
-                        return file.read().strip()
-                except (OSError, ValueError) as error:
-                    self.trouble.append(f"the secret file {variable} cannot be read: {error}")
+                    return read_source(path).strip()
+                except (OSError, UnicodeError) as error:
+                    self.trouble.append(source_fault(path, error))
             break
         return None
 
@@ -174,7 +200,7 @@ def read_target(environ: Mapping[str, str] | None = None) -> Target:
         raise SettingsError(tuple(violations))
     password, given = sources.find("redis_password") or "", sources.find("actor") or ""
     timeout_ms = _timeout_ms(sources.find("timeout_ms"))
-    warnings = sources.trouble
+    warnings = [*sources.noted, *sources.trouble]
     actor = _actor(given, warnings)
     return Target(endpoint.with_password(password), url, prefix, actor, timeout_ms, tuple(warnings))
 

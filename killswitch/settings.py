@@ -2,6 +2,7 @@
 
 Sources, first found wins: arguments, environment `KILLSWITCH_*`, the file `.env` in the working directory, one file
 per setting (`killswitch_redis_password` and so on) in the directory KILLSWITCH_SECRETS_DIR, default /run/secrets.
+Files are UTF-8.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ModelWrapValidatorHandler, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 
 from killswitch.core.endpoint import Endpoint, parse_url
 from killswitch.core.lease import LONGEST_LEASE_MS
 from killswitch.core.sinks import SinkAddress, parse_sinks
 from killswitch.core.watch import Timing
 from killswitch.errors import SettingsError
+from killswitch.sources import ENCODING, read_source, source_faults
 
 __all__ = ["DEFAULT_PREFIX", "DEFAULT_URL", "ENV_PREFIX", "SECRETS_DIR", "Settings", "default_actor"]
 
@@ -54,7 +57,9 @@ class Settings(BaseSettings):
         SettingsError: one or more rules are broken; all of them are listed.
     """
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_file=".env", env_file_encoding=ENCODING, extra="ignore", frozen=True
+    )
 
     redis_url: Annotated[
         str,
@@ -101,11 +106,15 @@ class Settings(BaseSettings):
     def __init__(self, **values: Any) -> None:
         directory = os.environ.get("KILLSWITCH_SECRETS_DIR", SECRETS_DIR)
         values.setdefault("_secrets_dir", directory if Path(directory).is_dir() else None)
-        strangers = _strangers(values, type(self).model_fields)
+        names = [ENV_PREFIX + field.upper() for field in type(self).model_fields]
         try:
+            strangers = _strangers(values, type(self).model_fields)
             super().__init__(**values)
         except SettingsError as error:
             raise SettingsError((*error.violations, *strangers)) from None
+        except (OSError, UnicodeError, SourceError) as error:
+            faults = source_faults(names, values["_secrets_dir"], values.get("_env_file", ".env"))
+            raise SettingsError(faults or (f"the files of settings cannot be read: {error}",)) from None
         if strangers:
             raise SettingsError(tuple(strangers))
 
@@ -143,6 +152,7 @@ class Settings(BaseSettings):
         # The rules between fields are tried also where some field breaks its own, so that nothing is found only later.
         bad: set[object] = set()
         lines: list[str] = []
+        data = {name: value.lstrip("\ufeff") if isinstance(value, str) else value for name, value in data.items()}
         try:
             made = handler(data)
         except ValidationError as error:
@@ -205,10 +215,11 @@ def _explain(item: Any) -> str:
 
 
 def _strangers(given: dict[str, Any], known: dict[str, Any]) -> list[str]:
-    """A misspelt name would silently leave a default in force, so it is refused, wherever it was written."""
+    """A misspelt name would silently leave a default in force, so it is refused, wherever it was written. Raises
+    OSError or UnicodeError where `.env` cannot be read."""
     names = {ENV_PREFIX + field.upper() for field in known} | _OTHER_VARIABLES
-    file = Path(given.get("_env_file", ".env") or os.devnull)
-    written = _ASSIGNED.findall(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else []
+    file = given.get("_env_file", ".env") or os.devnull
+    written = _ASSIGNED.findall(read_source(file)) if Path(file).is_file() else []
     lines = [
         _stranger(name, names)
         for name in sorted({*os.environ, *written})

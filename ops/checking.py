@@ -44,7 +44,7 @@ def both_settings() -> tuple[Settings, settings.WorkerSettings | None, tuple[str
     try:
         return Settings(), config, violations
     except SettingsError as error:
-        raise SettingsError((*error.violations, *violations)) from None
+        raise SettingsError(tuple(dict.fromkeys((*error.violations, *violations)))) from None
 
 
 def look_at_queue(url: str) -> QueueFacts:

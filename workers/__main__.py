@@ -183,7 +183,7 @@ def _settings(given: dict[str, object]) -> tuple[settings.WorkerSettings, Settin
     except SettingsError as error:
         violations.extend(error.violations)
     if config is None or switch is None:
-        _fail("settings are not valid:\n" + "\n".join(f"  - {line}" for line in violations), _EXIT_USAGE)
+        _fail("settings are not valid:\n" + "\n".join(f"  - {line}" for line in dict.fromkeys(violations)), _EXIT_USAGE)
     return config, switch
 
 

@@ -14,9 +14,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
 from redis.connection import parse_url
 
-from killswitch import InvalidInput, Scope, SettingsError, SinkAddress
+from killswitch import InvalidInput, Scope, SettingsError, SinkAddress, source_faults
 
 __all__ = ["WorkerSettings", "load"]
 
@@ -32,7 +33,12 @@ class WorkerSettings(BaseSettings):
     """What one worker process needs to know. Frozen: a running worker is not reconfigured."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WORKERS_", env_file=".env", extra="ignore", frozen=True, validate_default=True
+        env_prefix="WORKERS_",
+        env_file=".env",
+        env_file_encoding="utf-8-sig",
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
     )
 
     queue_url: str = Field(
@@ -173,6 +179,9 @@ def load(**overrides: object) -> WorkerSettings:
     except ValidationError as error:
         lines = (_line(item["loc"], item["msg"]) for item in error.errors())
         raise SettingsError((*lines, *misspelt)) from None
+    except (OSError, UnicodeError, SourceError) as error:
+        faults = source_faults(map("WORKERS_{}".format, WorkerSettings.model_fields), secrets)
+        raise SettingsError(faults or (f"the files of settings cannot be read: {error}",)) from None
     if misspelt:
         raise SettingsError(tuple(misspelt))
     return found

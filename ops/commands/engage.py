@@ -81,7 +81,8 @@ def _afterwards(press: Press, wait_s: float | None, target: Any) -> Exit:
     for text in target.warnings:
         console.warn(text)
     for text in violations:
-        console.warn(f"engaged, but the settings are not valid: {text}")
+        if text not in target.warnings:
+            console.warn(f"engaged, but the settings are not valid: {text}")
     outcome = proving.as_outcome(press)
     if wait_s is None:
         return _finish(outcome, Exit.DONE)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from killswitch import Controller, InvalidInput, Scope, Settings, SettingsError,
 from killswitch import settings as full
 from tests.support.proxy import Proxy
 from tests.support.server import RealServer
+from tests.support.surroundings import surroundings
 
 URLS = (
     "redis://h",
@@ -25,33 +24,6 @@ URLS = (
     "http://x",
     "",
 )
-
-
-@contextmanager
-def surroundings(
-    folder: Path,
-    environment: Mapping[str, str] | None = None,
-    dotenv: str | None = None,
-    secrets: Mapping[str, str] | None = None,
-) -> Iterator[None]:
-    """Environment, `.env` and secret files, and nothing else; everything is put back afterwards."""
-    place = folder / "secrets"
-    place.mkdir(exist_ok=True)
-    for name, value in (secrets or {}).items():
-        (place / name).write_text(value, encoding="utf-8")
-    if dotenv is not None:
-        (folder / ".env").write_text(dotenv, encoding="utf-8")
-    before, here = dict(os.environ), Path.cwd()
-    os.environ.update({"KILLSWITCH_SECRETS_DIR": str(place), **(environment or {})})
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(here)
-        os.environ.clear()
-        os.environ.update(before)
-        for file in (folder / ".env", *place.iterdir()):
-            file.unlink(missing_ok=True)
 
 
 def by_settings() -> tuple[object, ...] | None:
@@ -192,18 +164,6 @@ def test_a_host_without_user_names_gives_a_number(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("getpass.getuser", lambda: "\x1b[31m")
     with surroundings(tmp_path):
         assert quick.read_target().actor == "unknown"
-
-
-def test_an_unreadable_dotenv_refuses_only_where_the_address_is_in_doubt(tmp_path: Path) -> None:
-    """With address and prefix from the environment it is a warning; else another switch might be engaged."""
-    with surroundings(tmp_path):
-        (tmp_path / ".env").write_bytes(b"KILLSWITCH_PREFIX=\xff\xfe\n")
-        with pytest.raises(SettingsError, match=r"\.env cannot be read"):
-            quick.read_target()
-        os.environ.update(KILLSWITCH_REDIS_URL="redis://h", KILLSWITCH_PREFIX="ks")
-        found = quick.read_target()
-        assert found.prefix == "ks"
-        assert ".env cannot be read" in found.warnings[0]
 
 
 def test_all_violations_are_shown_at_once(tmp_path: Path) -> None:

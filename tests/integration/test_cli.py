@@ -174,6 +174,22 @@ def test_a_broken_other_setting_never_stops_an_engagement(switch: Switch, shell:
     assert shell.run("status", **broken).code == 2
 
 
+@pytest.mark.parametrize("where", [".env", "secrets/killswitch_actor"])
+def test_a_file_in_another_encoding_never_stops_an_engagement(switch: Switch, shell: Shell, where: str) -> None:
+    """It is sent first and proved with safe assumptions; afterwards the file is named, in one line and no traceback."""
+    agent = switch.agent(worker_id="w1")
+    open_epoch(agent)
+    (shell.folder / "secrets").mkdir()
+    (shell.folder / where).write_bytes(b"# M\xfcller\n")
+    shell.monkeypatch.setenv("KILLSWITCH_SECRETS_DIR", str(shell.folder / "secrets"))
+    done = shell.run("engage", "-r", "x", "--wait", "30", "--output", "json")
+    assert (done.code, done.json["verdict"]) == (0, "QUIET")
+    assert len([line for line in done.json["warnings"] if f"{where} cannot be read" in line]) == 1
+    refused = shell.run("status")
+    assert (refused.code, refused.out) == (2, "")
+    assert "cannot be read: line 1 is not UTF-8" in " ".join(refused.err.split())
+
+
 def test_reset_permits_at_the_epoch_that_was_looked_at(switch: Switch, shell: Shell) -> None:
     """With the current epoch it permits; with an older one it ends with 1 and shows what is so now."""
     shell.run("engage", "-r", "first")

@@ -10,6 +10,7 @@ _STORE = "tests/random/test_fuzz_store.py"
 _JOBS = "tests/random/test_fuzz_jobs.py"
 _FUNCTIONS = "tests/random/test_fuzz_functions.py"
 _SOAK = "tests/soak/test_soak.py"
+_QUICK = "tests/contract/test_quick_files.py"
 
 MUTANTS = [
     Mutant(
@@ -138,6 +139,42 @@ MUTANTS = [
         "session.paper._fence = fence = epoch",
         (_JOBS, "-k", "fence"),
         "a late message lowers the fence again",
+    ),
+    Mutant(
+        "mark-before-the-first-line",
+        "L1",
+        "killswitch/sources.py",
+        'ENCODING = "utf-8-sig"',
+        'ENCODING = "utf-8"',
+        (_QUICK, "-k", "byte_order"),
+        "an editor takes the first line away, and another switch is engaged",
+    ),
+    Mutant(
+        "utf-16-read-as-nothing",
+        "L1",
+        "killswitch/sources.py",
+        '    if "\\0" in text:\n        raise UnicodeError("null character")\n',
+        "",
+        (_QUICK, "-k", "dotenv_in_another"),
+        "a file in which nothing is found leaves the default address, and another switch is engaged",
+    ),
+    Mutant(
+        "damaged-address-taken-for-none",
+        "L1",
+        "killswitch/quick.py",
+        "if value is None or not self._env_fault or _DAMAGED not in value:",
+        "if True:",
+        (_QUICK, "-k", "dotenv_in_another"),
+        "half an address is pressed",
+    ),
+    Mutant(
+        "one-bad-line-hides-the-address",
+        "P8",
+        "killswitch/quick.py",
+        'text = read_source(DOTENV, errors="replace")',
+        "raise",
+        (_QUICK, "-k", "dotenv_in_another"),
+        "a remark in another encoding keeps the operator from stopping",
     ),
     Mutant(
         "soak-socket-not-asked",

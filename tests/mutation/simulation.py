@@ -71,7 +71,7 @@ MUTANTS = [
     ),
     Mutant(
         "set-kept-after-the-end",
-        "L4",
+        "L7",
         _GATE,
         "        self.renew_readiness(SHUT)\n",
         "",
@@ -80,7 +80,7 @@ MUTANTS = [
     ),
     Mutant(
         "bell-closed-under-a-ringer",
-        "L4",
+        "L7",
         _WAITING,
         "        self._bell = None\n",
         "        if self._bell is not None:\n            self._bell._end.close()\n        self._bell = None\n",

@@ -19,6 +19,7 @@ PUBLIC = {
     "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "Permit", "Preflight", "PreflightReport", "QueueFacts", "Scope",
     "Sealing", "Settings", "SettingsError", "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable",
     "SwitchState", "Verdict", "Verification", "View", "__version__",
+    "source_faults",
 }  # fmt: skip
 
 
