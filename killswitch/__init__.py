@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from killswitch.core.modes import Mode, Scope
     from killswitch.core.proof import Standing
     from killswitch.core.reasons import Code
+    from killswitch.core.roles import ROLES, AclUser, Role
     from killswitch.core.sinks import SinkAddress
     from killswitch.core.view import View
     from killswitch.errors import (
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PREFLIGHT_CHECKS",
+    "ROLES",
+    "AclUser",
     "Admission",
     "AdmissionUnknown",
     "Agent",
@@ -82,6 +85,7 @@ __all__ = [
     "Preflight",
     "PreflightReport",
     "QueueFacts",
+    "Role",
     "Scope",
     "Sealing",
     "Settings",
@@ -100,6 +104,8 @@ __all__ = [
 
 _HOMES = {
     "PREFLIGHT_CHECKS": "control.preflight",
+    "ROLES": "core.roles",
+    "AclUser": "core.roles",
     "Admission": "gate.admission",
     "Agent": "gate.agent",
     "Anchor": "core.anchor",
@@ -124,6 +130,7 @@ _HOMES = {
     "Preflight": "control.preflight",
     "PreflightReport": "control.preflight",
     "QueueFacts": "core.checks.facts",
+    "Role": "core.roles",
     "Scope": "core.modes",
     "Sealing": "store.seals",
     "Settings": "settings",

@@ -61,7 +61,8 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Press:
     """An engagement that Redis has confirmed, at `engaged_ns` (`clock.now_ns`). `epoch` 0: set, not recorded yet.
-    `durability` is None until it was asked for, and where it could not be had."""
+    `means` tells how, as `Change.means` does. `durability` is None until it was asked for, and where it could not be
+    had."""
 
     epoch: int
     scope: str
@@ -72,6 +73,7 @@ class Press:
     repeated: bool
     engaged_ns: int
     durability: Durability | None = None
+    means: str = "function"
 
 
 def _default_actor() -> str:
@@ -216,7 +218,7 @@ def engage(
 
     Raises:
         InvalidInput: a bad reason or actor; nothing was sent.
-        StoreRefused: Redis refuses even a plain SET.
+        StoreRefused: Redis refuses even a plain SET, and what a user has who may only stop.
         StoreUnavailable: no answer; whether it was written is unknown unless the code is UNREACHABLE.
     """
     reason = check_reason(reason, "the reason")
@@ -226,7 +228,15 @@ def engage(
     def press(wire: Wire) -> Press:
         change = SwitchStore(wire, target.keys).engage(scope, reason, who, operation, "command")
         made = Press(
-            change.epoch, str(scope or SWITCH), change.was, change.state, who, reason, change.repeated, now_ns()
+            epoch=change.epoch,
+            scope=str(scope or SWITCH),
+            was=change.was,
+            state=change.state,
+            actor=who,
+            reason=reason,
+            repeated=change.repeated,
+            engaged_ns=now_ns(),
+            means=change.means,
         )
         # From here on nothing raises: the stop is set, and what is not known is told as not known.
         if on_engaged is not None:

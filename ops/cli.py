@@ -28,6 +28,7 @@ COMMANDS = {
     "server": "Run a Redis or Valkey on this machine to try things out.",
     "preflight": "Check the server, the settings and the fleet before they are trusted.",
     "init": "Load the function library into Redis.",
+    "acl": "Print the ACL rules of the roles.",
     "demo": "Run a fleet on this machine and stop it.",
     "bench": "Measure the switch on this machine.",
     "completion": "Print the completion script of a shell.",

@@ -31,6 +31,22 @@ __all__ = [
     "tell_unreachable",
 ]
 
+_LATER = "the first worker's beat records it, with the reason as a note that nobody vouches for"
+_UNRECORDED = {
+    "function": "the stop is set, but the record could not be kept: the first worker's beat records it",
+    "set": (
+        "the stop is set with a plain SET but not recorded: the function library is missing or could not keep the "
+        "record; the first worker's beat records it. Run `killswitch init` if no worker does"
+    ),
+    "delete": f"this user may only delete the state, and that was done: without it every gate is closed; {_LATER}",
+    "copy": f"this user may only put the text that is kept for this into the scope, and that was done; {_LATER}",
+    "nothing": (
+        "there was no state, which is a stop already, and this user may not write one: nothing was changed, no epoch "
+        "was given, and a reset that names the last one still goes through"
+    ),
+}
+"""What to tell of a stop that has no epoch yet, by how it was made."""
+
 # Refusals that meet everybody at this server, workers' renewals included.
 _SERVER_WIDE = ("redis_oom", "redis_misconf", "redis_noreplicas", "redis_readonly", "redis_busy", "redis_loading")
 
@@ -46,10 +62,8 @@ def tell_engaged(press: Press) -> None:
     if press.was:
         console.say(*wrap(f"before: {state_words(press.was)}", indent="  "))
     if not press.epoch:
-        console.warn(
-            "the stop is set with a plain SET but not recorded: the function library is missing or could not keep the "
-            "record; the first worker's beat records it. Run `killswitch init` if no worker does"
-        )
+        nothing = press.means == "delete" and press.was == "(absent)"
+        console.warn(_UNRECORDED["nothing" if nothing else press.means])
 
 
 def durability_text(durability: Any) -> tuple[str, bool]:

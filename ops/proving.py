@@ -34,6 +34,7 @@ def as_outcome(press: Press) -> Outcome:
         reason=press.reason,
         repeated=press.repeated,
         durability=press.durability,
+        means=press.means,
     )
 
 

@@ -26,7 +26,7 @@ from killswitch.store.bounded import durability, split_brain_ms
 from killswitch.store.fleet import FleetStore
 from killswitch.store.functions import LIBRARY_VERSION
 from killswitch.store.keys import Keys
-from killswitch.store.switch import Change, SwitchStore
+from killswitch.store.switch import Change, SwitchStore, note_text
 from killswitch.store.wire import Wire, connect
 
 __all__ = ["Controller", "InitReport"]
@@ -148,7 +148,8 @@ class Controller:
             return connect(self._endpoint, settings.timeout_ms / 1000, _NAME, until_ns)
 
         split_ms = split_brain_ms(reach, settings.endpoint)
-        task = Task(outcome.scope, outcome.epoch, engaged_ns, wait_s, settings.lease_ms, split_ms)
+        note = note_text(outcome.actor, outcome.reason) if outcome.means == "delete" else ""
+        task = Task(outcome.scope, outcome.epoch, engaged_ns, wait_s, settings.lease_ms, split_ms, note)
         fencing = Fencing(settings.sink_addresses)
         found = wait_quiet(reach, self._keys, task, fencing, on_member or _ignore, on_look or _ignore_look)
         return replace(
@@ -268,4 +269,5 @@ class Controller:
 
 
 def _outcome(change: Change, scope: str, actor: str, reason: str) -> Outcome:
-    return Outcome(Verdict.RECORDED, change.epoch, scope, change.was, change.state, actor, reason, change.repeated)
+    was, state, means = change.was, change.state, change.means
+    return Outcome(Verdict.RECORDED, change.epoch, scope, was, state, actor, reason, change.repeated, means=means)

@@ -34,7 +34,7 @@ class Outcome:
     `leases_out`: every lease that could have been held has run out, so no gate is open even at the pending ones, but
     an order that had passed its gate may still be on its way; `lease_bound_ms`: by when after the engagement they have
     (None: nothing bounds it). `note` explains an unusual end. `repeated`: the operation had been done before and was
-    not done again.
+    not done again. `means`: how it was written, as `Change.means` tells it; only `function` keeps reason and actor.
     """
 
     verdict: Verdict
@@ -53,3 +53,4 @@ class Outcome:
     leases_out: bool = False
     lease_bound_ms: int | None = 0
     note: str = ""
+    means: str = "function"

@@ -52,6 +52,8 @@ class Task:
 
     `split_ms`: for so long a master that was replaced may go on renewing leases where the sentinels' majority is not;
     0: there is no other server; None: nothing bounds it.
+
+    `note`: the stop was made by deleting the state, with this text beside it.
     """
 
     scope: str
@@ -60,6 +62,7 @@ class Task:
     wait_s: float
     lease_ms: int
     split_ms: int | None = 0
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,7 @@ class _Wait:
             self.epoch, self.stopped_ns = state.epoch, now_ns()
         if state.mode is not Mode.ENGAGED:
             self.note = f"somebody changed the state to {state.text!r} while this command waited"
-        elif state.code is Code.STATE_MISSING or state.epoch < self.epoch:
+        elif state.epoch < self.epoch or (state.code is Code.STATE_MISSING and not self._deleted_it(caller)):
             # The membership may have gone the same way, and an empty one would prove nothing.
             self.note = "the record of this engagement was lost while this command waited (flushed or restarted?)"
         self.nobody = not members
@@ -156,6 +159,13 @@ class _Wait:
                 self._quiet.add(member.worker_id)
                 self._seen(member, True)
         self._looked(self.pending)
+
+    def _deleted_it(self, caller: Caller) -> bool:
+        """Whether the state is missing because this stop deleted it. What was written beside it and is still there when
+        the members have been read proves that no flush took them; after the first look they are known."""
+        return bool(self._task.note) and (
+            self.looks > 0 or as_text(caller.call("GET", self._keys.note)) == self._task.note
+        )
 
     def fence(self) -> None:
         """Asks the sinks of those whose lease has run out, and of nobody else: a fence also refuses what a healthy

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Protocol
 
-__all__ = ["LIBRARY", "LIBRARY_VERSION", "OPERATIONS", "Caller", "library_source", "load_library"]
+__all__ = ["LIBRARY", "LIBRARY_VERSION", "OPERATIONS", "SHARED", "Caller", "library_source", "load_library"]
 
 LIBRARY = "killswitch"
 LIBRARY_VERSION = 3
+SHARED = ("common", "replies")
 OPERATIONS = (
     "ks_admit", "ks_beat", "ks_engage", "ks_leave", "ks_outcome", "ks_proved", "ks_read", "ks_reduce", "ks_reset",
     "ks_seal",
@@ -34,9 +35,9 @@ class Caller(Protocol):
 
 
 def library_source() -> str:
-    """The text given to FUNCTION LOAD: a header with the version, the common part, then one part per operation."""
+    """The text given to FUNCTION LOAD: a header with the version, the common parts, then one part per operation."""
     folder = files("killswitch.store") / "lua"
-    parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in ("common", *OPERATIONS)]
+    parts = [(folder / f"{name}.lua").read_text(encoding="utf-8") for name in (*SHARED, *OPERATIONS)]
     return f"#!lua name={LIBRARY}\nlocal VERSION = {LIBRARY_VERSION}\n" + "\n".join(parts)
 
 

@@ -58,6 +58,16 @@ class Keys:
         return f"{self.prefix}:journal:{name}"
 
     @property
+    def stopword(self) -> str:
+        """The text that a user who may only stop copies onto the state of a scope. `killswitch init` writes it."""
+        return f"{self.prefix}:stopword"
+
+    @property
+    def note(self) -> str:
+        """Who stopped and why, in the words of a user who may write nothing else. Gone after seconds."""
+        return f"{self.prefix}:note"
+
+    @property
     def acks(self) -> str:
         """Channel: `<worker> <epoch>` when a worker becomes quiet, `<worker> left` when it leaves."""
         return f"{self.prefix}:acks"

@@ -1,8 +1,9 @@
 """What an operator's tool does in Redis: engage, reduce, reset, initialise, look.
 
 Invariant: each change is one function call with an operation id, so that repeating it after an unknown outcome changes
-nothing twice. Engaging never depends on the function library or on the record: where those fail a plain SET follows.
-Permitting depends on both. Whoever is refused learns it as StoreRefused, EpochConflict or StoreUnavailable.
+nothing twice. Engaging never depends on the function library or on the record: where those fail a plain SET follows,
+and where that is refused the one form that a user has who may only stop. Permitting depends on both. Whoever is refused
+learns it as StoreRefused, EpochConflict or StoreUnavailable.
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ from killswitch.errors import EpochConflict, LibraryMissing, StoreRefused
 from killswitch.store.functions import Caller, load_library
 from killswitch.store.keys import Keys
 
-__all__ = ["Change", "Durability", "SwitchStore", "as_text"]
+__all__ = ["ABSENT", "STOPWORD", "Change", "Durability", "SwitchStore", "as_text", "note_text"]
 
+ABSENT = "(absent)"
+STOPWORD = "ENGAGED by a user who may only stop"
+
+_NOTE_MS = 10_000
 _EPOCH_ERROR = re.compile(r"EPOCH (\d+) ?(.*)")
 
 
@@ -26,15 +31,22 @@ def as_text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value if value is not None else "")
 
 
+def note_text(actor: str, reason: str) -> str:
+    """What a user who may only stop leaves beside its stop, for the record."""
+    return f"{actor}: {reason}"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A recorded change. `epoch` 0: the stop is set but not recorded; the first beat records it."""
+    """A recorded change. `epoch` 0: the stop is set but not recorded; the first beat records it. `means` says how: by a
+    function of the library, or for a stop by `set`, `delete` or `copy` where that is all this user may do."""
 
     epoch: int
     was: str
     state: str
     at_ms: int
     repeated: bool
+    means: str = "function"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +81,36 @@ class SwitchStore:
             text = f"{Mode.ENGAGED} {reason}"
             try:
                 self._caller.call("SET", key, text)
-            except StoreRefused:
-                raise refused from None
-            return Change(0, "", text, 0, False)
+                return Change(0, "", text, 0, False, "set")
+            except StoreRefused as worse:
+                told = worse if isinstance(refused, LibraryMissing) else refused
+                return self._last_resort(scope, note_text(actor, reason), told)
+
+    def _last_resort(self, scope: Scope | None, note: str, refused: StoreRefused) -> Change:
+        """Stops as somebody does who may not write the state, or while Redis is out of memory and has no library:
+        without the switch's key everything is closed. A scope must never be deleted, for an absent one follows the
+        switch; the one text that may be copied there is `killswitch init`'s. The note goes ahead in the same breath."""
+        remark = ("SET", self._keys.note, note, "PX", _NOTE_MS)
+        if scope is None:
+            _, found = self._caller.call_many([remark, ("DEL", self._keys.state)])
+            if isinstance(found, StoreRefused):
+                raise refused
+            return Change(0, "" if found else ABSENT, ABSENT, 0, False, "delete")
+        try:
+            text = as_text(self._caller.call("GET", self._keys.stopword))
+        except StoreRefused:
+            raise refused from None
+        if not text.startswith(Mode.ENGAGED):  # whatever else is there, this user's command never permits
+            raise StoreRefused(
+                refused.code,
+                f"{refused.reason}; nor is {self._keys.stopword} there to be copied (`killswitch init` writes it): "
+                "stop the whole fleet instead",
+            )
+        copy = ("COPY", self._keys.stopword, self._keys.scope_state(scope), "REPLACE")
+        _, found = self._caller.call_many([remark, copy])
+        if found != 1:
+            raise refused
+        return Change(0, "", text, 0, False, "copy")
 
     def reduce(
         self, scope: Scope | None, reason: str, actor: str, epoch: int | None, operation: str, via: str
@@ -102,16 +141,23 @@ class SwitchStore:
             raise EpochConflict(int(match[1]), given, reason) from None
 
     def initialise(self, actor: str, operation: str, via: str) -> Change | None:
-        """Loads the function library; where there is no state, engages with the reason "initialised".
+        """Loads the function library and writes the stop word; where there is no state, engages with the reason
+        "initialised".
 
-        Returns the change, or None when there was a state, which is left as it is.
+        Returns the change, or None when there was a state, which is left as it is, or when this user may not write one:
+        then it stays absent, which is a stop as well.
         """
         load_library(self._caller)
+        self._caller.call("SET", self._keys.stopword, STOPWORD)
         if self._caller.call("EXISTS", self._keys.state):
             return None
-        return _change(
-            self._caller.call("FCALL", "ks_engage", 1, self._keys.state, "initialised", actor, operation, via)
-        )
+        words = ("FCALL", "ks_engage", 1, self._keys.state, "initialised", actor, operation, via)
+        try:
+            return _change(self._caller.call(*words))
+        except StoreRefused as error:
+            if error.code is Code.REDIS_DENIED:
+                return None
+            raise
 
     def durability(self, wait_ms: int) -> Durability:
         """How durable the last change on this connection is; waits at most `wait_ms` for replicas. Never raises

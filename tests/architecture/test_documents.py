@@ -27,10 +27,20 @@ PAGES = sorted(
 )
 
 
-def test_reference_is_what_the_code_says() -> None:
-    """Commands, exit codes, settings, functions and reason codes in the reference are those of the code."""
-    page = reference_tables.PAGE.read_text(encoding="utf-8")
-    assert reference_tables.rendered(page) == page, "run: python -m tests.support.reference_tables"
+@pytest.mark.parametrize("path", reference_tables.PAGES, ids=lambda path: path.name)
+def test_reference_is_what_the_code_says(path: Path) -> None:
+    """Commands, exit codes, settings, functions, reason codes and roles in the pages are those of the code."""
+    page = path.read_text(encoding="utf-8")
+    assert reference_tables.rendered(page, path) == page, "run: python -m tests.support.reference_tables"
+
+
+def test_every_test_that_the_security_page_names_is_there() -> None:
+    """An answer to a threat is backed by a test that can be run."""
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", reference_tables.SECURITY.read_text(encoding="utf-8"))
+    assert named
+    for file, test in named:
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert f"def {test}(" in text if test else "def test_" in text, f"{file}::{test}"
 
 
 def test_reference_check_fails_when_a_code_is_missing() -> None:
@@ -45,7 +55,16 @@ def test_reference_names_every_key() -> None:
     """Every key the switch keeps in Redis is in the reference."""
     page = reference_tables.PAGE.read_text(encoding="utf-8")
     keys = Keys("killswitch")
-    for key in (keys.state, keys.ledger, keys.audit, keys.workers, keys.acks, keys.worker("<id>")):
+    for key in (
+        keys.state,
+        keys.ledger,
+        keys.audit,
+        keys.workers,
+        keys.acks,
+        keys.stopword,
+        keys.note,
+        keys.worker("<id>"),
+    ):
         assert f"`{key}`" in page
     lua = "\n".join(path.read_text() for path in (ROOT / "killswitch/store/lua").glob("*.lua"))
     for suffix in re.findall(r"base \.\. '(:\w+:?)'", lua):

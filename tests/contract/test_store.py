@@ -40,11 +40,43 @@ def test_unknown_outcome_is_followed_by_no_set() -> None:
     assert len(caller.calls) == 1
 
 
-def test_refusal_of_set_as_well_is_the_first_refusal() -> None:
-    """The more telling of the two errors is shown."""
-    first = StoreRefused(Code.REDIS_OOM, "OOM first")
+def test_refusal_of_everything_is_the_first_refusal() -> None:
+    """The more telling of the errors is shown: the first, unless that was only a library that is missing."""
+    first, second = StoreRefused(Code.REDIS_OOM, "OOM first"), StoreRefused(Code.REDIS_READONLY, "READONLY second")
+    missing = LibraryMissing(Code.LIBRARY_MISSING, "no library")
     with pytest.raises(StoreRefused, match="first"):
-        Library(Scripted(first, StoreRefused(Code.REDIS_OOM, "OOM second")), load=False).engage()
+        Library(Scripted(first, second, second, second), load=False).engage()
+    with pytest.raises(StoreRefused, match="second"):
+        Library(Scripted(missing, second, second, second), load=False).engage()
+
+
+def test_engage_tries_function_set_and_delete_in_this_order_and_stops_at_the_first_that_is_taken() -> None:
+    """What reaches Redis is bounded: three steps, each once, and the note goes in the same step as the delete."""
+    no = StoreRefused(Code.REDIS_DENIED, "NOPERM")
+    caller = Scripted(no, no, no, 1)
+    change = Library(caller, load=False).engage("fat finger")
+    assert (change.means, change.epoch, change.state) == ("delete", 0, "(absent)")
+    assert [call[0] for call in caller.calls] == ["FCALL", "SET", "SET", "DEL"]
+    assert caller.calls[2][:3] == ("SET", "killswitch:note", "alice: fat finger")
+    assert caller.calls[3] == ("DEL", "killswitch:state")
+
+
+def test_scope_is_never_deleted() -> None:
+    """An absent scope follows the switch: deleting one would loosen it."""
+    no = StoreRefused(Code.REDIS_DENIED, "NOPERM")
+    caller = Scripted(no, no, b"ENGAGED by a user who may only stop", no, 1)
+    assert Library(caller, load=False).engage(scope="symbol:EURUSD").means == "copy"
+    assert caller.calls[-1] == ("COPY", "killswitch:stopword", "killswitch:state:symbol:EURUSD", "REPLACE")
+
+
+@pytest.mark.parametrize("word", [None, b"SAFE", b"REDUCING", b""])
+def test_stop_word_that_is_none_is_not_copied(word: bytes | None) -> None:
+    """Whoever tampered with the stop word gains nothing: a command that stops never permits."""
+    no = StoreRefused(Code.REDIS_DENIED, "NOPERM")
+    caller = Scripted(no, no, word)
+    with pytest.raises(StoreRefused, match="stop the whole fleet instead"):
+        Library(caller, load=False).engage(scope="symbol:EURUSD")
+    assert len(caller.calls) == 3
 
 
 # -- durability -----------------------------------------------------------------------------------------------------

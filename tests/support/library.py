@@ -182,6 +182,10 @@ class Library:
         found = self.raw("HGETALL", self.keys.ledger)
         return {as_text(name): as_text(value) for name, value in found.items()}
 
+    def ledger_epoch(self) -> int:
+        """The epoch of the switch, as it is on record."""
+        return int(self.ledger()["switch:epoch"])
+
     def audit(self) -> list[dict[str, str]]:
         """Every entry, oldest first."""
         return [fields for _, fields in self._stream(self.keys.audit)]

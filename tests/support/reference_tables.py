@@ -1,6 +1,6 @@
-"""The generated parts of docs/reference.md: settings and reason codes, taken from the code.
+"""The generated parts of docs/reference.md and docs/security.md: settings, codes and roles, taken from the code.
 
-`python -m tests.support.reference_tables` writes them into the page; a test fails when the page differs.
+`python -m tests.support.reference_tables` writes them into the pages; a test fails when a page differs.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from killswitch import Code, Settings
+from killswitch.core.roles import ACTIONS, ROLES, AclUser
 from killswitch.store.functions import OPERATIONS, library_source
 from ops.cli import COMMANDS, cli
 from ops.exit_codes import Exit
 from workers.__main__ import main as worker
 from workers.settings import WorkerSettings
 
-__all__ = ["GENERATED", "PAGE", "rendered"]
+__all__ = ["GENERATED", "PAGE", "PAGES", "SECURITY", "rendered"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference.md"
+SECURITY = PAGE.with_name("security.md")
 
 
 def _rule(field: FieldInfo) -> str:
@@ -100,6 +102,24 @@ def _exit_codes() -> str:
     return "\n".join(lines + [f"| {int(code)} | {code.meaning} |" for code in Exit])
 
 
+def _roles() -> str:
+    lines = ["| role | is for | allows more than it needs |", "|---|---|---|"]
+    return "\n".join(lines + [f"| `{r.name}` | {r.purpose} | {r.beyond or 'nothing'} |" for r in ROLES.values()])
+
+
+def _actions() -> str:
+    lines = [f"| | {' | '.join(ROLES)} |", f"|---|{':---:|' * len(ROLES)}"]
+    for name, meaning in ACTIONS.items():
+        marks = ("yes" if name in role.can else "no" for role in ROLES.values())
+        lines.append(f"| {meaning} | {' | '.join(marks)} |")
+    return "\n".join(lines)
+
+
+def _acl_lines() -> str:
+    users = (AclUser(role, f"killswitch-{name}", "killswitch") for name, role in ROLES.items())
+    return "```\n" + "\n".join(user.command for user in users) + "\n```"
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "commands": _commands,
     "exit-codes": _exit_codes,
@@ -108,18 +128,22 @@ GENERATED: dict[str, Callable[[], str]] = {
     "codes": _codes,
     "functions": _functions,
 }
+PAGES = {PAGE: GENERATED, SECURITY: {"roles": _roles, "actions": _actions, "acl": _acl_lines}}
+"""The parts of each page."""
 
 
-def rendered(text: str) -> str:
-    """`text` with every generated part made anew; a part stands between `<!-- name -->` and `<!-- /name -->`."""
-    for name, make in GENERATED.items():
+def rendered(text: str, page: Path = PAGE) -> str:
+    """`text` with every generated part of `page` made anew; a part stands between `<!-- name -->` and
+    `<!-- /name -->`."""
+    for name, make in PAGES[page].items():
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.S)
         if not pattern.search(text):
-            raise SystemExit(f"docs/reference.md has no place for the part {name!r}")
+            raise SystemExit(f"docs/{page.name} has no place for the part {name!r}")
         part = make()
         text = pattern.sub(lambda match: f"{match[1]}{part}\n{match[2]}", text)  # noqa: B023 - used at once
     return text
 
 
 if __name__ == "__main__":
-    PAGE.write_text(rendered(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for written in PAGES:
+        written.write_text(rendered(written.read_text(encoding="utf-8"), written), encoding="utf-8")

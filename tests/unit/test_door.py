@@ -13,6 +13,7 @@ from killswitch import Blocked, Code, EpochConflict, LibraryMissing, Mode, Setti
 from killswitch.errors import AdmissionUnknown, JournalLost, KillSwitchError, LocalServerMissing, OrderConflict
 
 PUBLIC = {
+    "ROLES", "AclUser", "Role",
     "Admission", "AdmissionUnknown", "Agent", "Anchor", "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor",
     "Blocked", "Code", "Controller", "EpochConflict", "Finding", "FleetStatus", "Gate", "Grade", "InitReport",
     "InvalidInput", "Journal", "JournalEntry", "JournalLost", "KillSwitchError", "LibraryMissing", "Member", "Mode",

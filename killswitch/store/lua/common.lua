@@ -1,4 +1,4 @@
--- Shared by every operation. Loaded first; the file names below it follow in alphabetical order.
+-- Shared by every operation. Loaded first; replies.lua follows, then the operations in alphabetical order.
 --
 -- Keys are derived from one declared key, KEYS[1] = <prefix>:state or <prefix>:state:<dimension>:<name>, so that a
 -- person with nothing but redis-cli types the very key that SET would take. On Redis Cluster the prefix carries a
@@ -13,11 +13,9 @@
 
 local MAX_EPOCH = 9007199254740991
 local MAX_TEXT = 256
-local OP_TTL_MS = 3600000
 local LEAP = 1000
 local EXHAUSTED = 'ERR the epoch counter is exhausted, which only tampering can do: '
   .. 'rename the ledger and the audit stream away and restart the workers'
-local DONE_FIELDS = { 'version', 'epoch', 'was', 'state', 'at_ms', 'repeated' }
 local NEW_HISTORY = '0000000000000000000000000000000000000000'
 
 local run_id_of_this_server = nil
@@ -40,7 +38,8 @@ local function names(key)
   end
   found = {
     state = base .. ':state', ledger = base .. ':ledger', audit = base .. ':audit', acks = base .. ':acks',
-    seals = base .. ':seals', workers = base .. ':workers', worker = base .. ':worker:', op = base .. ':op:', journal = base .. ':journal:',
+    workers = base .. ':workers', worker = base .. ':worker:', op = base .. ':op:', journal = base .. ':journal:',
+    seals = base .. ':seals', note = base .. ':note',
     key = key, scope = scope, token = scope .. ':token', epoch = scope .. ':epoch', text = scope .. ':text',
   }
   if names_kept >= MOST_NAMES then kept_names, names_kept = {}, 0 end
@@ -205,6 +204,13 @@ local function recorded(n, scope)
   return { token = values[1] or nil, epoch = to_epoch(values[2]) or 0, text = values[3] or '(nothing)' }
 end
 
+-- What a user who may write nothing else said beside its stop, for the seconds that this lasts. Nobody vouches for it.
+local function noted(n, seen)
+  local text = mode_of(seen) == 'ENGAGED' and redis.pcall('GETRANGE', n.note, 0, MAX_TEXT - 1) or ''
+  if failed(text) or text == '' then return '' end
+  return ', noted beside it: ' .. clean(text, '')
+end
+
 -- A key that was changed by hand gets its epoch and entry from whoever comes by first. Returns the record that holds then.
 local function reconcile(n, scope, seen, now)
   local was = recorded(n, scope)
@@ -213,7 +219,8 @@ local function reconcile(n, scope, seen, now)
   -- Nothing there and nothing on record: a scope nobody used, or a Redis nobody initialised.
   if not was.token and seen.kind == 'absent' and (scope ~= 'switch' or counter(n) == 0) then return was end
   local change = {
-    from = was.text, to = shown(seen), token = is, reason = 'changed by hand', actor = 'unattributed', via = 'raw',
+    from = was.text, to = shown(seen), token = is, reason = 'changed by hand' .. noted(n, seen), actor = 'unattributed',
+    via = 'raw',
   }
   local ended = tonumber(string.match(was.token or '', '@(%d+)$'))
   if seen.kind == 'absent' and ended and now >= ended then
@@ -254,45 +261,4 @@ local function settle_incarnation(n, now, state)
   end
   mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)
   return true
-end
-
--- The same operation id names another operation on another scope, or under another verb: nobody is told that the fleet
--- was stopped because of a permission that somebody gave under this id.
-local function receipt_key(n, verb, op)
-  return n.op .. verb .. ':' .. n.scope .. ':' .. op
-end
-
--- An operation that was already done is answered from its receipt and changes nothing.
-local function receipt(n, verb, op)
-  if not op or op == '' then return nil end
-  local kept = redis.pcall('GET', receipt_key(n, verb, op))
-  if failed(kept) or not kept then return nil end
-  local ok, reply = pcall(cjson.decode, kept)
-  if not ok or type(reply) ~= 'table' then return nil end
-  for i, name in ipairs(DONE_FIELDS) do
-    local value = reply[2 * i]
-    if reply[2 * i - 1] ~= name or (type(value) ~= 'string' and type(value) ~= 'number') then return nil end
-  end
-  if not to_epoch(reply[4]) or not tonumber(reply[10]) then return nil end
-  reply[12] = 1
-  return reply
-end
-
-local function done(n, verb, op, epoch, was, seen, now)
-  local reply = { 'version', VERSION, 'epoch', show(epoch), 'was', was, 'state', shown(seen), 'at_ms', show(now),
-    'repeated', 0 }
-  if op and op ~= '' then
-    redis.pcall('SET', receipt_key(n, verb, op), cjson.encode(reply), 'PX', OP_TTL_MS)
-  end
-  return reply
-end
-
--- The answer to a worker, see core/answer.py: version, nonce, run id, confirmed, counter, then one row per key.
-local function answer(nonce, run, confirmed, epochs, rows)
-  return { VERSION, nonce, run, confirmed and 1 or 0, epochs, rows }
-end
-
-local function row(seen, was)
-  local matches = was.token == token(seen) or (was.token == nil and seen.kind == 'absent')
-  return { seen.kind, seen.text, seen.length or #seen.text, seen.pttl, was.epoch, matches and 1 or 0 }
 end

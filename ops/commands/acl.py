@@ -1,0 +1,121 @@
+"""`killswitch acl`: the ACL rules of the roles, ready for redis-cli or for the server's ACL file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from killswitch import ROLES
+from ops import options
+from ops.console import console
+from ops.exit_codes import Exit
+from ops.render import wrap
+
+if TYPE_CHECKING:
+    from killswitch import AclUser
+
+_LONGEST = 4096
+
+
+@click.command("acl")
+@click.option(
+    "--role", "-r", "names", type=click.Choice(list(ROLES)), multiple=True, help="Which; default: all of them."
+)
+@click.option("--user", "-u", metavar="NAME", help="Name of the user, for one role. Default: killswitch-ROLE.")
+@click.option("--prefix", metavar="PREFIX", help="Prefix of the keys. Default: KILLSWITCH_PREFIX.")
+@click.option(
+    "--worker",
+    default="*",
+    metavar="PATTERN",
+    help="Ids that a worker may write rows of, such as 'web1-*'. Default: *.",
+)
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Prints the SHA-256 of the password in this file, for one role.",
+)
+@click.option("--keep-passwords", is_flag=True, help="Renew the rules of users that are there; leave their passwords.")
+@click.option("--file", "for_file", is_flag=True, help="Lines for the server's `aclfile` instead of redis-cli.")
+@options.output
+def command(
+    names: tuple[str, ...],
+    user: str | None,
+    prefix: str | None,
+    worker: str,
+    password_file: Path | None,
+    keep_passwords: bool,
+    for_file: bool,
+) -> Exit:
+    """Print the ACL rules of the roles: who may do what in the switch's Redis.
+
+    A password is never printed. Without --password-file a user has none, and nobody can log in under its name.
+
+    \b
+    killswitch acl | redis-cli                                          every role, without passwords
+    killswitch acl --role operator --user alice --password-file alice.pw | redis-cli
+    killswitch acl --keep-passwords | redis-cli                         after an update
+    killswitch acl --file > users.acl
+    """
+    if len(names) != 1 and (user or password_file):
+        raise click.UsageError("--user and --password-file are for one --role")
+    if keep_passwords and (password_file or for_file):
+        raise click.UsageError("--keep-passwords goes with neither --password-file nor --file")
+    hashed = _hash(password_file) if password_file else ""
+    users = _users(names or tuple(ROLES), user, prefix, worker, hashed, keep_passwords)
+    for one in users:
+        console.say(one.file_line if for_file else one.command)
+        console.tell(*wrap(f"{one.name}: {one.role.purpose}", indent="# "))
+        if one.role.beyond:
+            console.tell(*wrap(f"beyond its need: {one.role.beyond}", indent="#   "))
+    if not hashed and not keep_passwords:
+        console.tell(*wrap("no passwords are set: give one with --password-file, once for each user", indent="# "))
+    console.tell(
+        *wrap("rules live in the server's memory until ACL SAVE (with `aclfile`) or CONFIG REWRITE", indent="# "),
+        *wrap("turn the user `default` off once every user works: ACL SETUSER default off", indent="# "),
+    )
+    console.result({"users": [_object(one) for one in users], "exit_code": int(Exit.DONE)})
+    return Exit.DONE
+
+
+def _users(
+    names: tuple[str, ...], user: str | None, prefix: str | None, worker: str, hashed: str, keep: bool
+) -> list[AclUser]:
+    from killswitch import AclUser, Settings
+
+    settings = Settings() if prefix is None else Settings(prefix=prefix)
+    return [
+        AclUser(
+            role=ROLES[name],
+            name=user or f"killswitch-{name}",
+            prefix=settings.prefix,
+            worker=worker,
+            db=settings.endpoint.db,
+            password_hash=hashed,
+            keep=keep,
+        )
+        for name in names
+    ]
+
+
+def _hash(path: Path) -> str:
+    """The SHA-256 of the password that the file holds, without the end of its line."""
+    try:
+        with path.open("rb") as file:
+            found = file.read(_LONGEST + 1)
+    except OSError as error:
+        raise click.UsageError(f"--password-file {path}: {error.strerror}: name a file that you may read") from None
+    password = found.rstrip(b"\r\n")
+    if not password or len(found) > _LONGEST or b"\n" in password or b"\0" in password:
+        raise click.UsageError(f"--password-file {path}: it must hold one line of at most {_LONGEST} bytes")
+    return hashlib.sha256(password).hexdigest()
+
+
+def _object(one: AclUser) -> dict[str, Any]:
+    role = one.role
+    told = {"role": role.name, "user": one.name, "purpose": role.purpose, "beyond": role.beyond}
+    able = {"can": sorted(role.can), "cannot": sorted(role.cannot)}
+    return {**told, **able, "rules": one.words, "command": one.command, "file_line": one.file_line}
