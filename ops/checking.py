@@ -73,6 +73,7 @@ def check(
     *,
     only: Collection[str] = (),
     skip: Collection[str] = (),
+    before_init: bool = False,
 ) -> PreflightReport:
     """Runs the checks with a line of progress where somebody watches.
 
@@ -83,7 +84,7 @@ def check(
     wanted = "queue" not in skip and (not only or "queue" in only)
     console.status_line("preflight: asking the queue's Redis ...")
     queue = look_at_queue(config.queue_url) if config is not None and wanted else None
-    preflight = Preflight(switch, queue=queue, violations=violations, only=only, skip=skip)
+    preflight = Preflight(switch, queue=queue, violations=violations, only=only, skip=skip, before_init=before_init)
     try:
         return preflight.run(lambda text: console.status_line(f"preflight: {text} ..."))
     finally:

@@ -27,6 +27,8 @@ COMMANDS = {
     "audit": "Show the record of changes.",
     "server": "Run a Redis or Valkey on this machine to try things out.",
     "preflight": "Check the server, the settings and the fleet before they are trusted.",
+    "launch": "Bring up a fleet: preflight, rehearsal, initialise, start.",
+    "down": "Take the engines of a fleet down, in order.",
     "init": "Load the function library into Redis.",
     "acl": "Print the ACL rules of the roles.",
     "demo": "Run a fleet on this machine and stop it.",

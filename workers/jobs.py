@@ -45,6 +45,7 @@ def run_engine(document: Document) -> Document:
     """
     spec = parse(EngineSpec, document)
     runtime = current()
+    runtime.venues.must_be(spec.broker)
     feed = wiring.build_feed(spec)  # what is wrong with it is said before anything is started
     with ExitStack() as stack:
         recorder = wiring.build_recorder(spec)

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import redis
 from redis.backoff import NoBackoff
+from redis.client import Pipeline
 from redis.retry import Retry
 from rq.job import Job
 from rq.queue import Queue
@@ -21,10 +22,12 @@ from rq.serializers import JSONSerializer
 from workers.allow import CANCEL_ORDERS, RUN_ENGINE, SUBMIT_ORDER, FleetJob
 from workers.spec import CancelSpec, EngineSpec, IntentSpec, parse
 
-__all__ = ["CLEANUP", "ENGINES", "cancel_orders", "connect", "open_queue", "place_engine", "submit_order"]
+__all__ = ["CLEANUP", "ENGINES", "ENGINE_JOB", "cancel_orders", "connect", "open_queue", "place_engine", "submit_order"]
 
 ENGINES = "engines"
 CLEANUP = "cleanup"
+ENGINE_JOB = "engine-"
+"""Begins the id of every job that places an engine."""
 _RESULT_TTL_S = 86_400
 _SHORT_JOB_S = 60
 _NO_LIMIT = -1
@@ -49,10 +52,13 @@ def open_queue(connection: redis.Redis, name: str = ENGINES) -> Queue:
     return Queue(name, connection=connection, serializer=JSONSerializer, job_class=FleetJob)
 
 
-def place_engine(connection: redis.Redis, spec: dict[str, Any], *, queue: str = ENGINES) -> Job:
+def place_engine(
+    connection: redis.Redis, spec: dict[str, Any], *, queue: str = ENGINES, pipeline: Pipeline | None = None
+) -> Job:
     """Enqueues an engine. It starts when a worker is free and its gate is open, and runs without time limit.
 
-    Placing is no intent to trade: an engine placed before a halt starts after it. Its signals are made then.
+    Placing is no intent to trade: an engine placed before a halt starts after it. Its signals are made then. With a
+    `pipeline` it is enqueued when that is executed.
 
     Raises:
         InvalidInput: the specification breaks a rule.
@@ -63,8 +69,9 @@ def place_engine(connection: redis.Redis, spec: dict[str, Any], *, queue: str = 
         args=(checked.model_dump(mode="json"),),
         timeout=_NO_LIMIT,
         result_ttl=_RESULT_TTL_S,
-        job_id=f"engine-{checked.name}-{uuid4().hex[:8]}",
+        job_id=f"{ENGINE_JOB}{checked.name}-{uuid4().hex[:8]}",
         description=f"engine {checked.name} on {checked.symbol}",
+        pipeline=pipeline,
     )
 
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from killswitch import InvalidInput, Scope
 
-__all__ = ["CancelSpec", "EngineSpec", "IntentSpec", "ReplaySpec", "SyntheticSpec", "parse"]
+__all__ = ["CancelSpec", "EngineSpec", "FeedSpec", "IntentSpec", "ReplaySpec", "SyntheticSpec", "parse"]
 
 
 def _scope(text: str) -> str:
@@ -52,16 +52,23 @@ class SyntheticSpec(_Strict):
     lead: Annotated[int, Field(ge=0)] = 0
 
 
-class EngineSpec(_Strict):
-    """One engine: `name` is unique in the fleet (ownership goes by it), `quantity` is the size of one entry in units.
+FeedSpec = Annotated[ReplaySpec | SyntheticSpec, Field(discriminator="kind")]
 
-    At most `max_position` units are held (default five entries); the engine follows `scopes` besides its worker's.
+
+class EngineSpec(_Strict):
+    """One engine: `name` is unique in the fleet (ownership goes by it), `strategy` says what decides, `quantity` is the
+    size of one entry in units.
+
+    At most `max_position` units are held (default five entries); the engine follows `scopes` besides its worker's. With
+    `broker` it runs only where its orders go there: `paper` inside the worker, else the name of a venue process.
     """
 
     name: EngineName
     symbol: Symbol
-    feed: Annotated[ReplaySpec | SyntheticSpec, Field(discriminator="kind")]
+    feed: FeedSpec
     scopes: tuple[ScopeText, ...] = ()
+    strategy: Literal["mean-reversion"] = "mean-reversion"
+    broker: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")] | None = None
     quantity: Annotated[int, Field(ge=1, le=10**9)] = 1000
     max_position: Annotated[int, Field(ge=1, le=10**10)] | None = None
     events: str | None = Field(

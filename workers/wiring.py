@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from killswitch import Admission, Agent
+from killswitch import Admission, Agent, InvalidInput
 from workers.broker import Broker, BrokerError, GuardedBroker, PaperBroker
 from workers.broker.journal import JournalBroker
 from workers.engine import Engine
 from workers.feed import Feed, ReplayFeed, SyntheticFeed
 from workers.recorder import JsonLinesRecorder, Recorder
 from workers.spec import EngineSpec, ReplaySpec
-from workers.strategy import MeanReversion
+from workers.strategy import MeanReversion, Strategy
 from workers.venue import VenueBroker
 
 __all__ = ["Venues", "build_engine", "build_feed", "build_recorder", "build_strategy"]
+
+PAPER = "paper"
+"""What a specification calls the venue inside of a worker."""
 
 _ENTRIES_HELD = 5
 
@@ -35,6 +38,19 @@ class Venues:
         self._journal = journal
         self._brokers: dict[str, Broker] = {}
         self._guards: list[GuardedBroker] = []
+
+    def must_be(self, broker: str | None) -> None:
+        """Raises InvalidInput where orders of this process go somewhere else than to `broker`; None is anywhere."""
+        here = self._name if self._url else PAPER
+        if broker not in (None, here):
+            raise InvalidInput(
+                f"its orders are to go to {broker}, and this worker sends to {here}: start workers "
+                + (
+                    "without WORKERS_VENUE_URL"
+                    if broker == PAPER
+                    else f"with the URL and the name of the venue {broker}"
+                )
+            )
 
     def said(self, account: str) -> dict[str, str]:
         """What the entry of whoever sends for `account` says: where its orders can be refused when it cannot be asked.
@@ -122,10 +138,14 @@ def build_feed(spec: EngineSpec) -> Feed:
     return SyntheticFeed(feed.seed, symbol=spec.symbol, limit=feed.count, speed=feed.speed, lead=feed.lead)
 
 
-def build_strategy(spec: EngineSpec) -> MeanReversion:
-    """The reference strategy at the size of `spec`. Raises InvalidInput for a limit below one entry."""
+_STRATEGIES: Mapping[str, Callable[..., Strategy]] = {"mean-reversion": MeanReversion}
+"""Every strategy that a specification may name; each takes `quantity` and `max_position`."""
+
+
+def build_strategy(spec: EngineSpec) -> Strategy:
+    """The strategy that `spec` names, at its size. Raises InvalidInput for a limit below one entry."""
     most = spec.max_position or spec.quantity * _ENTRIES_HELD
-    return MeanReversion(quantity=spec.quantity, max_position=most)
+    return _STRATEGIES[spec.strategy](quantity=spec.quantity, max_position=most)
 
 
 def build_recorder(spec: EngineSpec) -> Recorder | JsonLinesRecorder:

@@ -37,13 +37,14 @@ _NAME = "killswitch-control"
 
 @dataclass(frozen=True, slots=True)
 class InitReport:
-    """What `init` did. `state` is what the switch holds afterwards; `created` whether init wrote it."""
+    """What `init` did. `state` is what the switch holds afterwards; `created` whether init wrote it, over `was`."""
 
     library_version: int
     created: bool
     state: str
     epoch: int
     server: str
+    was: str = ""
 
 
 def _ignore(_member: object, _quiet: bool) -> None:
@@ -86,7 +87,8 @@ class Controller:
             lambda wire: SwitchStore(wire, self._keys).initialise(self._who(actor), operation, self._via)
         )
         status = self.status()
-        return InitReport(LIBRARY_VERSION, change is not None, status.switch.text, status.switch.epoch, status.server)
+        switch, was = status.switch, change.was if change else ""
+        return InitReport(LIBRARY_VERSION, change is not None, switch.text, switch.epoch, status.server, was)
 
     def engage(
         self,

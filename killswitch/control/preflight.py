@@ -59,7 +59,8 @@ class Preflight:
     """Looks at one switch through the eyes of this host and this user.
 
     `queue` is what was found of the queue's Redis, `violations` what is wrong with settings that are not the switch's;
-    both are the caller's to know. `only` and `skip` are names of PREFLIGHT_CHECKS. Raises InvalidInput for others.
+    both are the caller's to know. `only` and `skip` are names of PREFLIGHT_CHECKS. `before_init`: the function library
+    is going to be loaded, so it may be missing, or old where no worker runs. Raises InvalidInput for other names.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Preflight:
         violations: tuple[str, ...] = (),
         only: Collection[str] = (),
         skip: Collection[str] = (),
+        before_init: bool = False,
     ) -> None:
         for name in (*only, *skip):
             if name not in PREFLIGHT_CHECKS:
@@ -80,6 +82,7 @@ class Preflight:
         self._timeout_s = settings.timeout_ms / 1000
         self._queue = queue
         self._violations = violations
+        self._before_init = before_init
         self._only, self._skip = frozenset(only), frozenset(skip)
         wanted = [c for c in CHECKS if c.name not in self._skip and (not self._only or c.name in self._only)]
         self._parts = frozenset(part for check in wanted for part in check.parts)
@@ -91,7 +94,7 @@ class Preflight:
             StoreUnavailable: Redis cannot be reached, or was lost on the way.
             StoreRefused: it refuses these credentials.
         """
-        facts = Facts(self._settings_facts(), db=self._endpoint.db, queue=self._queue)
+        facts = Facts(self._settings_facts(), db=self._endpoint.db, queue=self._queue, before_init=self._before_init)
         unseen: dict[str, str] = {} if self._queue else {"queue": "nothing is known of the queue's Redis"}
         step("connecting")
         with contextlib.closing(connect(self._endpoint, self._timeout_s, _NAME)) as wire:

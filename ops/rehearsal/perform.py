@@ -15,7 +15,7 @@ from killswitch import AuditEntry
 from ops.console import Console
 from ops.exit_codes import Exit
 from ops.rehearsal import report, scenarios
-from ops.rehearsal.places import Places, open_places
+from ops.rehearsal.places import Places, Target, open_places
 from ops.rehearsal.plan import Plan, RehearsalError
 from ops.rehearsal.processes import WorkerProcesses, deaf_to_signals, ended_by_signals
 from ops.rehearsal.scenarios import Played
@@ -62,8 +62,8 @@ class Performance:
         }
 
 
-def perform(plan: Plan, console: Console) -> Performance:
-    """Plays the three scenarios and tells them on `console`.
+def perform(plan: Plan, console: Console, target: Target | None = None) -> Performance:
+    """Plays the three scenarios and tells them on `console`; against the servers of `target` in a few words.
 
     Raises:
         RehearsalError: it could not be played to its end. A figure that does not hold is no error but in `failed`.
@@ -71,7 +71,7 @@ def perform(plan: Plan, console: Console) -> Performance:
     with ended_by_signals():
         stack = ExitStack()
         try:
-            return _perform(plan, console, stack)
+            return _perform(plan, console, stack, target)
         except redis.RedisError as error:
             raise RehearsalError(f"the queue's Redis does not answer: {error}", Exit.UNREACHABLE) from None
         finally:
@@ -79,25 +79,32 @@ def perform(plan: Plan, console: Console) -> Performance:
                 stack.close()
 
 
-def _perform(plan: Plan, console: Console, stack: ExitStack) -> Performance:
-    screen = Screen(console)
+def _perform(plan: Plan, console: Console, stack: ExitStack, target: Target | None) -> Performance:
+    brief = target is not None
+    screen = Screen(console, brief=brief)
     folder = stack.enter_context(_folder(plan.keep))
-    places = stack.enter_context(open_places())
-    _tell_plan(plan, places, screen)
+    places = stack.enter_context(open_places(target))
+    if not brief:
+        _tell_plan(plan, places, screen)
     workers = stack.enter_context(WorkerProcesses(plan.workers, places, folder))
     stage = stack.enter_context(closing(Stage(plan, places, workers, folder, screen)))
     stack.enter_context(screen)
     screen.rest()
     stage.assemble()
-    played = [_scene(1, scenarios.normal(stage), screen)]
+    tell = _scene_in_brief if brief else _scene
+    played = [tell(1, scenarios.normal(stage), screen)]
     runs = played[0].runs
-    screen.say(*wrap(f"{report.feed_line(runs)}", screen.columns, _INDENT))
+    if not brief:
+        screen.say(*wrap(f"{report.feed_line(runs)}", screen.columns, _INDENT))
     passes = plan.passes(min(int(run.report["ticks"]) for run in runs))
-    played.append(_scene(2, scenarios.engaged_mid_stream(stage, passes), screen))
-    played.append(_scene(3, scenarios.engaged_from_the_start(stage, passes), screen))
+    played.append(tell(2, scenarios.engaged_mid_stream(stage, passes), screen))
+    played.append(tell(3, scenarios.engaged_from_the_start(stage, passes), screen))
     audit = tuple(stage.audit())
     checks = tuple(record_checks(audit, [each.press for each in played if each.press is not None]))
-    _tell_record(audit, checks, screen)
+    if brief:
+        screen.say(*(line for check in checks if not check.holds for line in _check(check, screen)))
+    else:
+        _tell_record(audit, checks, screen)
     return Performance(plan, places, tuple(played), audit, checks)
 
 
@@ -127,12 +134,27 @@ def _scene(number: int, played: Played, screen: Screen) -> Played:
     return played
 
 
+def _scene_in_brief(number: int, played: Played, screen: Screen) -> Played:
+    mark = screen.paint("FAIL", "stop") if played.failed else screen.paint("ok  ", "go")
+    text = f"{played.title}: {report.gist(played)}"
+    first, *rest = wrap(text, screen.columns - 2 * len(_INDENT))
+    screen.say(f"{mark}  {first}", *(f"{2 * _INDENT}{line}" for line in rest))
+    for check in played.failed:
+        screen.say(*_check(check, screen))
+    screen.rest()
+    return played
+
+
+def _check(check: Check, screen: Screen) -> Iterator[str]:
+    return report.check_lines(check, screen.paint, screen.columns)
+
+
 def _tell_record(audit: Sequence[AuditEntry], checks: Sequence[Check], screen: Screen) -> None:
     screen.say(
         screen.paint("Audit trail of this run", "bold"), *report.audit_lines(audit, screen.paint, screen.columns)
     )
     for check in checks:
-        screen.say(*report.check_lines(check, screen.paint, screen.columns))
+        screen.say(*_check(check, screen))
     screen.say("")
 
 

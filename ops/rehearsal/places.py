@@ -2,7 +2,8 @@
 
 Without KILLSWITCH_REDIS_URL both are started here and end with the rehearsal. A server that was given may serve a real
 fleet, so there the rehearsal keeps to a prefix and to queues of its own, leaves a function library that is loaded
-already as it is, and takes all its keys away again.
+already as it is, and takes all its keys away again. Beside a fleet that is to be launched that prefix lies under the
+fleet's own, so that an ACL for `<prefix>:*` covers both, and outside of what its gates listen to (`<prefix>:state`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import redis
@@ -21,10 +22,21 @@ from ops.rehearsal.line import RawLine
 from ops.rehearsal.plan import RehearsalError
 from workers import queues
 
-__all__ = ["Places", "open_places"]
+__all__ = ["Places", "Target", "open_places"]
 
+_PARTS_MOST = 3
 _BEAT_MS = 250
 """Four beats a second, unless set otherwise: the live table would stand still for a second at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The servers of a fleet that is to be launched: its settings and its queue's URL. `loaded`: the function library
+    there is this release's; otherwise the rehearsal loads it."""
+
+    settings: Settings
+    queue_url: str
+    loaded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +72,25 @@ class Places:
 
 
 @contextmanager
-def open_places() -> Iterator[Places]:
-    """Finds or starts both servers, and prepares the switch: library loaded, state ENGAGED.
+def open_places(target: Target | None = None) -> Iterator[Places]:
+    """Takes the servers of `target`, or finds or starts both, and prepares the switch: library loaded, state ENGAGED.
 
     Raises:
         RehearsalError: settings that are not valid, no server, or one that refuses.
     """
     try:
-        base = Settings()
+        base = target.settings if target else Settings()
     except SettingsError as error:
         raise RehearsalError(str(error), Exit.USAGE) from None
-    url = base.redis_url if "redis_url" in base.model_fields_set else None
+    url = base.redis_url if target or "redis_url" in base.model_fields_set else None
     with ExitStack() as stack:
         try:
             switch = stack.enter_context(local.endpoint(url))
-            given_queue = os.environ.get("WORKERS_QUEUE_URL")
+            given_queue = target.queue_url if target else os.environ.get("WORKERS_QUEUE_URL")
             queue = stack.enter_context(_queue_endpoint(given_queue, url))
         except KillSwitchError as error:
             raise RehearsalError(str(error), Exit.UNREACHABLE) from None
-        settings = _settings(base, switch)
+        settings = _settings(base, switch, scratch=target is not None)
         mark = f"-demo-{secrets.token_hex(4)}" if not (switch.started and queue.started) else ""
         places = Places(
             settings,
@@ -89,10 +101,16 @@ def open_places() -> Iterator[Places]:
             f"rehearsal{mark}",
             f"cleanup{mark}",
         )
-        _prepare(settings, given=not switch.started)
         if not queue.started:
             _reach(queue.url)
             stack.callback(_forget_queues, places)
+        keeps = target.loaded if target else not switch.started and _library_loaded(settings)
+        try:
+            _prepare(settings, keeps_library=keeps)
+        except RehearsalError:
+            with suppress(RehearsalError):  # what went wrong first is what matters
+                _forget_keys(settings)
+            raise
         if not switch.started:
             stack.callback(_forget_keys, settings)
         yield places
@@ -111,21 +129,24 @@ def _queue_endpoint(given: str | None, switch_url: str | None) -> Iterator[local
         yield found
 
 
-def _settings(base: Settings, switch: local.Endpoint) -> Settings:
+def _settings(base: Settings, switch: local.Endpoint, scratch: bool) -> Settings:
     chosen = {name: getattr(base, name) for name in base.model_fields_set}
     if "beat_ms" not in chosen:
         chosen["beat_ms"] = min(_BEAT_MS, base.beat_ms)
     if switch.started:
         chosen |= {"redis_url": switch.url, "redis_password": "", "prefix": "killswitch"}
+    elif scratch:
+        parts = base.prefix.split(":")[:_PARTS_MOST]  # a prefix has four parts at most
+        chosen |= {"redis_url": base.redis_url, "prefix": ":".join([*parts, f"rehearsal-{secrets.token_hex(4)}"])}
     else:
         chosen["prefix"] = f"demo-{secrets.token_hex(4)}"
     return Settings(**chosen)
 
 
-def _prepare(settings: Settings, given: bool) -> None:
+def _prepare(settings: Settings, *, keeps_library: bool) -> None:
     try:
         with Controller(settings, via="demo") as control:
-            if given and _library_loaded(settings):
+            if keeps_library:
                 control.engage(reason="initialised", actor="demo")
             else:
                 control.init(actor="demo")

@@ -15,7 +15,7 @@ from ops.rehearsal.screen import fitted
 from ops.rehearsal.verdict import Check
 from ops.render import Column, Paint, clean, wrap
 
-__all__ = ["audit_lines", "check_lines", "feed_line", "played_json", "played_lines"]
+__all__ = ["audit_lines", "check_lines", "feed_line", "gist", "played_json", "played_lines"]
 
 _INDENT = "   "
 _NAME_WIDE = 43
@@ -73,6 +73,18 @@ def _halt_rows(press: Press, halt: HaltFigures) -> Iterator[tuple[str, str]]:
         if halt.orders_during:
             yield "orders sent between SET and +OK", f"{halt.orders_during:,}"
         yield "working orders cancelled", f"{halt.cancelled:,}"
+
+
+def gist(played: Played) -> str:
+    """One scenario in one line."""
+    count = len(played.engines)
+    text = f"{count} engine{'s' * (count != 1)}, {played.total.orders:,} orders in {played.total.ticks:,} ticks"
+    press, halt = played.press, played.halt
+    if press is None or halt is None:
+        return text
+    after = "not proved quiet" if press.quiet_ms is None else f"quiet {press.quiet_ms:.1f} ms after the SET"
+    late = halt.late_orders + halt.late_passes
+    return f"{text}; {after}; {late:,} passes after +OK, {halt.blocked:,} checks blocked"
 
 
 def check_lines(check: Check, paint: Paint, columns: int) -> Iterator[str]:

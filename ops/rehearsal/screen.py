@@ -48,10 +48,12 @@ def fitted(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], paint: Pai
 
 
 class Screen:
-    """Text for people while the rehearsal runs. A context manager, which gives the terminal back as it was."""
+    """Text for people while the rehearsal runs; `brief`: a pipe hears nothing of its progress. A context manager, which
+    gives the terminal back as it was."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, brief: bool = False) -> None:
         self._console = console
+        self._brief = brief
         self._drawn = 0
         self._next_ns = 0
 
@@ -85,6 +87,8 @@ class Screen:
     def show(self, members: Sequence[Member], what: str) -> None:
         """Shows the fleet as it is now, and what is being waited for."""
         self.rest()
+        if not self._console.live and self._brief:
+            return
         if not self._console.live:
             self._console.say(f"{_INDENT}{_sums(members)}; {what}")
             return

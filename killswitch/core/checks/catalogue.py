@@ -41,7 +41,12 @@ CHECKS: tuple[Check, ...] = (
     _check(
         "server", server.server, "server", "Functions need Redis 7.0 or Valkey 7.2; a build with holes is not safe."
     ),
-    _check("library", server.library, "library", "A gate opens only under the very library that it was tested with."),
+    _check(
+        "library",
+        server.library,
+        "library members",
+        "A gate opens only under the very library that it was tested with.",
+    ),
     _check("writes", server.writes, "library probe", "Who cannot engage cannot trade: gates stay closed."),
     _check("persistence", storage.persistence, "server", "An engagement that was answered should survive a crash."),
     _check("eviction", storage.eviction, "server", "An evicted state closes the fleet, an evicted record is lost."),

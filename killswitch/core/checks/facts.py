@@ -189,7 +189,8 @@ class QueueFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All there is to judge. A part that was not asked for is None, and whoever needs it says so."""
+    """All there is to judge. A part that was not asked for is None, and whoever needs it says so. `before_init`: the
+    library will be loaded after this, so that an absent one is no fault."""
 
     settings: SettingsFacts
     db: int = 0
@@ -204,6 +205,7 @@ class Facts:
     sentinels: tuple[SentinelFacts, ...] = ()
     queue: QueueFacts | None = None
     members: tuple[Member, ...] | None = None
+    before_init: bool = False
     unseen: Mapping[str, str] = field(default_factory=dict)
 
     def why_not(self, part: str) -> Unseen:

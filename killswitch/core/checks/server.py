@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from killswitch.core.checks.facts import Facts, ServerFacts
-from killswitch.core.checks.finding import Judged, Unseen, fail, ok, warn
+from killswitch.core.checks.finding import Judged, Unseen, fail, ok, skip, warn
 
 __all__ = ["FIXED", "clients", "io_threads", "library", "make_of", "server", "timeouts", "writes"]
 
@@ -75,7 +75,10 @@ def library(facts: Facts) -> Judged:
     if found.loaded is None or (found.loaded and not found.version):
         raise Unseen(found.trouble.text if found.trouble else "it may not be read")
     if not found.loaded:
-        return fail("the function library is not loaded", "killswitch init")
+        text = "the function library is not loaded"
+        return skip(f"{text} yet") if facts.before_init else fail(text, "killswitch init")
+    if facts.before_init and found.version < found.wanted and facts.members == ():
+        return skip(f"version {found.version} will be replaced, and no worker runs under it")
     if found.version != found.wanted:
         remedy = "`killswitch init` of the newest release, then workers of that release"
         return fail(f"version {found.version}, this release needs {found.wanted}", remedy)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from killswitch.core.checks.catalogue import CHECKS, judge
@@ -44,6 +44,10 @@ CASES: list[tuple[str, str, Facts, str]] = [
     ("server", "warn", with_server(info={"valkey_version": "9.1.0"}), "Valkey 9.1.0 has known holes"),
     ("server", "fail", with_server(info={"redis_version": "what?"}), "Redis 0.0.0"),
     ("library", "fail", with_part("library", loaded=False, version=0), "not loaded"),
+    ("library", "skip", replace(with_part("library", loaded=False, version=0), before_init=True), "not loaded yet"),
+    ("library", "skip", replace(with_part("library", version=2), before_init=True, members=()), "will be replaced"),
+    ("library", "fail", replace(with_part("library", version=2), before_init=True), "version 2"),
+    ("library", "fail", replace(with_part("library", version=4), before_init=True, members=()), "version 4"),
     ("library", "fail", with_part("library", version=2), "version 2, this release needs 3"),
     ("library", "fail", with_part("library", same=False), "not the one of this release"),
     ("library", "ok", with_part("library", same=None), "may not be read"),
@@ -189,6 +193,7 @@ def test_a_field_that_may_not_be_read_makes_no_check_well(field: str) -> None:
 texts = st.text(max_size=12) | st.integers(-5, 10**20).map(str)
 
 
+@settings(max_examples=50)
 @given(
     st.dictionaries(st.sampled_from([*INFO, "valkey_version"]), texts),
     st.dictionaries(st.sampled_from([*CONFIG]), texts),

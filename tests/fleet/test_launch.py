@@ -1,0 +1,131 @@
+"""`killswitch launch` and `killswitch down` for real, with the example that is shipped: one server, one worker."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from killswitch import Controller
+from ops.launching import phases
+from tests.fleet.world import ENDLESS, Fleet, Worker, start_server
+from tests.support.processes import ROOT, Children
+from tests.support.server import RealServer
+from tests.support.shell import Shell
+from workers.roster import Place, Roster
+
+pytestmark = [pytest.mark.fleet, pytest.mark.real, pytest.mark.timeout(120)]
+
+EXAMPLE = ROOT / "examples" / "fleet.toml"
+ENGINE = "eurusd-1"
+
+
+@pytest.fixture
+def server() -> Iterator[RealServer]:
+    """One server for switch and queue, as `killswitch server` starts it."""
+    made = start_server()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def variables(server: RealServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of worker and operator."""
+    found = {
+        "KILLSWITCH_REDIS_URL": server.url,
+        "WORKERS_QUEUE_URL": server.url.replace("/0", "/1"),
+        "KILLSWITCH_BEAT_MS": "200",
+        "WORKERS_POLL_MS": "20",
+    }
+    for name, value in found.items():
+        monkeypatch.setenv(name, value)
+    return found
+
+
+def unchanged(deployment: Any, phase: Any, console: Any) -> str:
+    """In place of a rehearsal that was played a moment ago."""
+    return "played before"
+
+
+def test_the_shipped_example_is_launched_once_and_taken_down(
+    server: RealServer,
+    variables: dict[str, str],
+    children: Children,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Engaged it waits in its queue; permitted it runs; launched again it is not placed twice; down, it is gone."""
+    worker = Worker(children.python("-m", "workers", env=variables))
+    worker.saw("worker_started")
+    shell = Shell(server.url, tmp_path, monkeypatch, capsys)
+    queue = server.client(db=1)
+    roster = Roster(queue)
+    shutil.copy(EXAMPLE, tmp_path / "fleet.toml")
+
+    first = shell.run("launch", "fleet.toml", "--output", "json")
+    assert first.code == 0, first
+    assert [phase["outcome"] for phase in first.json["phases"]] == ["done"] * 4
+    scenarios = first.json["phases"][1]["found"]["scenarios"]
+    assert [one["name"] for one in scenarios] == ["normal", "mid-stream", "from-the-start"]
+    assert all(check["holds"] for one in scenarios for check in one["checks"])
+    assert scenarios[0]["total"]["orders"] > 0
+    assert [(one["name"], one["state"]) for one in first.json["engines"]] == [(ENGINE, "queued")]
+    assert Controller().status().switch.text == "ENGAGED initialised"
+    assert [key for key in server.client().scan_iter() if b"rehearsal" in key or b"preflight" in key] == []
+    assert [key for key in queue.scan_iter() if b"demo" in key] == []
+    (placed,) = roster.look()
+
+    monkeypatch.setitem(phases.RUN, "rehearsal", unchanged)
+    again = shell.run("launch", "fleet.toml", "--permit", "--actor", "alice", "--reason", "go live", "--output", "json")
+    assert again.code == 0, again
+    (engine,) = again.json["engines"]
+    assert (engine["state"], engine["job"], engine["placed"]) == ("running", placed.job_id, False)
+    assert engine["worker"] == worker.name
+    (running,) = roster.look()
+    assert (running.job_id, running.place) == (placed.job_id, Place.RUNNING)
+    assert (Controller().status().switch.text, Controller().status().switch.actor) == ("SAFE", "alice")
+    reports = sorted(tmp_path.glob("deployment-*"))
+    assert {path.suffix for path in reports} == {".json", ".md"}
+    assert json.loads(reports[0].read_text())["fleet"]["sha256"]
+
+    refused = shell.run("launch", "fleet.toml")
+    assert (refused.code, "engines would trade at once" in refused.out) == (5, True)
+
+    down = shell.run("down", "--output", "json")
+    assert down.code == 0, down
+    (ended,) = down.json["engines"]
+    assert (ended["engine"], ended["how"], ended["down"]) == (ENGINE, "stopped", True)
+    assert ended["ticks"] > 0
+    assert roster.look() == ()
+    assert Controller().status().switch.text == "SAFE"
+    worker.saw("engine_end", ending="stopped")
+    assert shell.run("down").code == 0
+    assert shell.run("down", "--engine", ENGINE).code == 0
+    mistyped = shell.run("down", "--engine", "eurusd-2")
+    assert (mistyped.code, "nothing was stopped" in " ".join(mistyped.err.split())) == (5, True)
+
+
+def test_down_withdraws_what_a_dead_worker_left_and_stops_what_runs(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing comes back: not from the queue, not from a worker that was killed, not from one that was set free."""
+    shell = Shell(fleet.switch.unix_url, tmp_path, monkeypatch, capsys)
+    monkeypatch.setenv("WORKERS_QUEUE_URL", fleet.queue_server.unix_url)
+    dead = fleet.worker("--queues", "engines")
+    fleet.place(ENDLESS, name="left")
+    dead.saw("job_started")
+    dead.child.process.kill()
+    dead.child.process.wait()
+    roster = Roster(fleet.queue)
+    assert [one.place for one in roster.of("left")] == [Place.RUNNING]
+    fleet.place(ENDLESS, name="waits")
+    done = shell.run("down", "--engine", "left", "--engine", "waits", "--timeout", "20", "--output", "json")
+    assert {one["engine"]: one["how"] for one in done.json["engines"]} == {"left": "withdrawn", "waits": "withdrawn"}
+    assert roster.look() == ()
+    assert fleet.waiting() == []
+    assert fleet.control.status().switch.text == "SAFE"
