@@ -14,6 +14,7 @@ from killswitch._version import __version__
 if TYPE_CHECKING:
     from killswitch.control.auditing import Auditor
     from killswitch.control.controller import Controller, InitReport
+    from killswitch.control.observer import Observation, Observer, RecordNews
     from killswitch.control.outcome import Outcome, Verdict
     from killswitch.control.preflight import PREFLIGHT_CHECKS, Preflight, PreflightReport
     from killswitch.core.anchor import Anchor
@@ -79,12 +80,15 @@ __all__ = [
     "LibraryMissing",
     "Member",
     "Mode",
+    "Observation",
+    "Observer",
     "OrderConflict",
     "Outcome",
     "Permit",
     "Preflight",
     "PreflightReport",
     "QueueFacts",
+    "RecordNews",
     "Role",
     "Scope",
     "Sealing",
@@ -125,12 +129,15 @@ _HOMES = {
     "JournalEntry": "core.journal",
     "Member": "core.fleet",
     "Mode": "core.modes",
+    "Observation": "control.observer",
+    "Observer": "control.observer",
     "Outcome": "control.outcome",
     "Permit": "gate.gate",
     "Preflight": "control.preflight",
     "PreflightReport": "control.preflight",
     "QueueFacts": "core.checks.facts",
     "Role": "core.roles",
+    "RecordNews": "control.observer",
     "Scope": "core.modes",
     "Sealing": "store.seals",
     "Settings": "settings",

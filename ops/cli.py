@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "Show the switch, the scopes and every worker.",
     "watch": "Show the same, kept up to date.",
     "audit": "Show the record of changes.",
+    "exporter": "Serve metrics to Prometheus.",
     "server": "Run a Redis or Valkey on this machine to try things out.",
     "preflight": "Check the server, the settings and the fleet before they are trusted.",
     "launch": "Bring up a fleet: preflight, rehearsal, initialise, start.",

@@ -33,6 +33,7 @@ from workers.recorder import Recorder
 from workers.report import STAGES, Ending, EngineReport, Tally
 from workers.strategy import Strategy
 from workers.switch import Switch
+from workers.telling import Telling
 
 if TYPE_CHECKING:
     from killswitch import View
@@ -41,7 +42,6 @@ __all__ = ["Engine"]
 
 _log = structlog.get_logger("workers.engine")
 
-_PROGRESS_NS = 250 * NS_PER_MS
 _SETTLE_NS = 100 * NS_PER_MS
 _SETTLE_POLL_S = 0.002
 _NEW_EPOCH = "new_epoch"
@@ -78,10 +78,11 @@ class Engine:
         self._prefix = order_prefix or name
         self._recorder = recorder or Recorder()
         self._tally = Tally()
-        self._cancels = Cancels(
-            name, broker, self._tally, self._recorder, needed=self._still_to_cancel, done=self._annotate
-        )
         self._latency = {stage: Histogram() for stage in STAGES}
+        self._telling = Telling(name, agent, self._tally, self._latency)
+        self._cancels = Cancels(
+            name, broker, self._tally, self._recorder, needed=self._still_to_cancel, done=self._telling.tell
+        )
         self._tick_ns: list[int] = []  # times of the batch in hand, counted when it is done
         self._gate1_ns: list[int] = []
         self._stop = asyncio.Event()
@@ -94,7 +95,6 @@ class Engine:
         self._blocked_by: Code | None = None  # code of the last tick blocked at gate 1, None while it is open
         self._refused_by: Code | None = None  # the same for gate 2
         self._known_close: tuple[Code, int] | None = None  # the close dealt with last, until it opens again
-        self._annotated_ns = 0
 
     async def run(self) -> EngineReport:
         """Trades until the feed ends or a stop is asked for; working orders are cancelled in any case.
@@ -125,7 +125,7 @@ class Engine:
         finally:
             self._loop = None
             self._cancel_working(self._ending)
-            self._annotate()
+            self._telling.tell(last=True)
             _log.info("engine_end", engine=self._name, ending=self._ending, **self._tally.progress())
         return self._report((now_ns() - started) / 1e9)
 
@@ -166,6 +166,7 @@ class Engine:
     def _act(self, signal: Signal, symbol: str, epoch: int, started: int) -> None:
         """Turns a signal into an order that replaces the symbol's working one, if gate 2 lets it pass."""
         self._tally.signals += 1
+        self._latency["tick_to_signal"].record(now_ns() - started)
         client_id = f"{self._prefix}.{self._tally.signals}"
         order = Order(client_id, symbol, signal.side, signal.quantity, signal.limit, signal.reduces)
         try:
@@ -203,8 +204,7 @@ class Engine:
         self._latency["gate1"].record_all(self._gate1_ns)
         self._tick_ns.clear()
         self._gate1_ns.clear()
-        if now_ns() - self._annotated_ns >= _PROGRESS_NS:
-            self._annotate()
+        self._telling.when_due()
 
     # ---- what the switch says ----
 
@@ -269,7 +269,7 @@ class Engine:
             self._recorder.closed(closed_ns, view.code, view.epoch)
         if news or self._broker.open_orders():
             self._cancel_working(view.code)
-            self._annotate()
+            self._telling.tell()
 
     def _cancel_working(self, why: str) -> None:
         self._cancels.all(why, self._loop)
@@ -289,10 +289,6 @@ class Engine:
             loop.call_soon_threadsafe(callback)
         except RuntimeError:
             pass  # the loop was closed between these two lines: the engine has ended
-
-    def _annotate(self) -> None:
-        self._annotated_ns = now_ns()
-        self._agent.annotate(engine=self._name, **self._tally.progress())
 
     def _report(self, elapsed_s: float) -> EngineReport:
         feed, positions = self._feed.counts.as_dict(), dict(self._broker.positions())

@@ -13,12 +13,12 @@ from workers.histogram import Histogram
 
 __all__ = ["STAGES", "Ending", "EngineReport", "Tally"]
 
-STAGES = ("tick", "gate1", "gate2", "tick_to_order")
+STAGES = ("tick", "gate1", "gate2", "tick_to_signal", "tick_to_order")
 """Stages that are timed, in nanoseconds, every single time and not by sample.
 
 `tick`: all work on one tick. `gate1`: the check before the signal, passed or blocked. `gate2`: the permit, its check,
-the send to the venue and the release, for orders that went out. `tick_to_order`: from the tick's arrival until the
-venue had the order.
+the send to the venue and the release, for orders that went out. `tick_to_signal`: from the tick's arrival until the
+strategy had a signal. `tick_to_order`: from the tick's arrival until the venue had the order.
 """
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from killswitch.core.lease import LONGEST_LEASE_MS
+from killswitch.core.lease import LONGEST_LEASE_MS, closed_by_ms
 from killswitch.core.modes import MAX_EPOCH, SWITCH, Mode
 from killswitch.core.reasons import Code
 from killswitch.core.sinks import parse_sessions
@@ -30,12 +31,15 @@ operator's tool busy, and are told as one member that nobody knows."""
 
 MEMBER_FIELDS = (
     "host", "pid", "version", "engine", "scopes", "mode", "code", "seen_epoch", "quiet_epoch", "closed", "closed_ms",
-    "in_flight", "orders", "rung", "lease_ms", "beat_ms", "started_ms", "info", "rival_until_ms",
+    "in_flight", "orders", "rung", "lease_ms", "beat_ms", "started_ms", "info", "refused", "slack_ms",
+    "rival_until_ms",
 )  # fmt: skip
 """The fields of a worker's hash that are read: of others there may be any number."""
 
 MEMBER_FIELD_MAX = 65_536
 """Longest field, in bytes, that is read: ten times what a worker with many scopes and orders writes."""
+
+_CODES = frozenset(map(str, Code))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class Member:
     heartbeat by the server's clock. `closed_ms`: how long it had been closed when it last spoke. `sinks` are the places
     that its orders go to, `name/session`, as it said before it sent any (none: it did not say, or not readably).
     `rival`: another life that had not ended in order speaks under the same name, and what that one does is not known.
+    `refused`: how many checks were refused at gate 1 and at gate 2, by code, since the agent was made. `slack_ms`: the
+    least that was left of its lease when it was renewed in the time before its last words (None: it was not renewed).
     """
 
     worker_id: str
@@ -71,12 +77,27 @@ class Member:
     started_ms: int = 0
     sinks: tuple[str, ...] = ()
     rival: bool = False
+    refused: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    slack_ms: int | None = None
     info: Mapping[str, str | int | float] = field(default_factory=dict)
 
     @property
     def silent(self) -> bool:
         """Whether it has missed two heartbeats."""
         return not self.known or self.beat_age_ms > 2 * max(self.beat_ms, 1) + 1000
+
+    @property
+    def lease_left_ms(self) -> int:
+        """How much longer its gates may be open although nothing is heard of it, at most; 0: they are closed.
+
+        Only the answer to a beat opens, so who was quiet is closed until it speaks again. Anybody else may have gone on
+        renewing until its next beat was due; from that question on its lease runs, by a clock up to 10 % slow. What is
+        not told counts as the longest that settings allow, and another life under the same name as just renewed."""
+        if self.known and self.quiet_epoch and not self.in_flight and not self.rival:
+            return 0
+        renewing_ms = closed_by_ms(self.beat_ms or LONGEST_LEASE_MS)
+        since_ms = 0 if self.rival else max(0, self.beat_age_ms - renewing_ms)
+        return max(0, closed_by_ms(self.lease_ms or LONGEST_LEASE_MS) - since_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +127,8 @@ class FleetStatus:
     """Everything `status` shows, of one moment `at_ms` (server clock).
 
     `trouble` says why a worker's question would be refused now (None: it would not), so why no gate can be open.
+    `library` is the version of the function library that answered (None: none did). `left_out`: scopes that were not
+    looked at because there are too many.
     """
 
     at_ms: int
@@ -117,6 +140,8 @@ class FleetStatus:
     run_id: str
     server: str
     trouble: tuple[Code, str] | None
+    library: int | None = None
+    left_out: int = 0
 
 
 def _whole(fields: Mapping[str, str], name: str) -> int:
@@ -131,6 +156,24 @@ def _json(text: str, kind: type) -> object:
     except (ValueError, RecursionError):
         return kind()
     return value if isinstance(value, kind) else kind()
+
+
+def _refusals(text: str) -> dict[str, tuple[int, int]]:
+    """Counts by code, for codes of the closed list only."""
+    found: dict[str, tuple[int, int]] = {}
+    counts = _json(text, dict)
+    for code, pair in counts.items() if isinstance(counts, dict) else ():
+        if code in _CODES and isinstance(pair, list) and len(pair) == 2 and all(map(_countable, pair)):
+            found[code] = (pair[0], pair[1])
+    return found
+
+
+def _countable(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_EPOCH
+
+
+def _signed(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"-?[0-9]{1,15}", text) else None
 
 
 def parse_member(worker_id: str, fields: Mapping[str, str], beat_at_ms: int, now_ms: int) -> Member:
@@ -165,6 +208,8 @@ def parse_member(worker_id: str, fields: Mapping[str, str], beat_at_ms: int, now
         started_ms=_whole(fields, "started_ms"),
         sinks=tuple(map(str, parse_sessions(info.get("sinks")))) if isinstance(info, dict) else (),
         rival=not (rival_until.isascii() and rival_until.isdigit()) or int(rival_until[:20]) > now_ms,
+        refused=_refusals(fields.get("refused", "")),
+        slack_ms=_signed(fields.get("slack_ms", "")),
         info=info if isinstance(info, dict) else {},
     )
 

@@ -212,11 +212,11 @@ class Agent:
             "started_ms": str(self._started_ms),
             "orders": json.dumps(self.gate.book.orders(), default=str),
             "info": json.dumps(self._info, default=str),
+            "refused": json.dumps(self.gate.refusals.copy()),
+            "slack_ms": watcher.take_slack_ms() if (watcher := self._watcher) else "",
         }
-        retain_ms = self.settings.retain_ms
-        return Beat(
-            self.worker_id, question.seen_epoch, question.closed, held, retain_ms, retain_ms, self._instance, fields
-        )
+        life = self.settings.retain_ms
+        return Beat(self.worker_id, question.seen_epoch, question.closed, held, life, life, self._instance, fields)
 
     def _heard(self, before: Picture, after: Picture) -> None:
         if before.is_open and not after.is_open:
@@ -254,7 +254,7 @@ class Agent:
         if running is not None or ending is not None or self.gate.picture.is_open:
             epoch = self.gate.picture.epoch
             self.gate.show(Picture(Mode.ENGAGED, epoch, Code.FORKED, "this process was forked"))
-        self.gate.attending = False
+        self.gate.attending, self.gate.refusals = False, {}
         self.gate.book.forget_other_threads()
         self.gate.readiness.close()
         self.gate.let_go()

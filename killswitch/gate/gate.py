@@ -33,13 +33,16 @@ _NOT_ASKED = (OSError, ValueError)
 class Gate:
     """Gate 1 and gate 2 of one agent. Made by the agent; shared by all its threads and coroutines."""
 
-    __slots__ = ("_picture", "_readiness", "_ready", "attending", "book", "on_forked")
+    __slots__ = ("_picture", "_readiness", "_ready", "attending", "book", "on_forked", "refusals")
 
     def __init__(self, readiness: Readiness = SHUT) -> None:
         self.book = PermitBook()
         self.attending = False
         self.on_forked: Callable[[], None] | None = None
         """In the child of a fork: called by the first check, which is refused, to start watching here."""
+        self.refusals: dict[Code, list[int]] = {}
+        """By code, how many checks were refused at gate 1 and at gate 2. For people and metrics: no lock guards it, so
+        threads that are refused at the same instant may count as one. A passing check does not touch it."""
         self._picture = FIRST_PICTURE
         self._readiness = readiness
         self._ready = readiness.ready
@@ -57,7 +60,7 @@ class Gate:
                     return picture.epoch
         except _NOT_ASKED:
             pass
-        self._refuse(reduces=True)
+        self._refuse(reduces=True, gate=1)
 
     def order(self, epoch: int, reduces: bool = False, order_id: str = "") -> Permit:
         """Gate 2, around the sending of one order: `with gate.order(epoch) as permit:` (or `async with`).
@@ -81,6 +84,7 @@ class Gate:
                 if now_ns() < (picture.signal_until_ns if reduces else picture.order_until_ns):
                     if picture.epoch == epoch:
                         return
+                    self._count(Code.STALE_SIGNAL, 2)
                     reason = f"the signal was made at epoch {epoch}, the epoch is now {picture.epoch}"
                     raise Blocked(Code.STALE_SIGNAL, picture.mode, picture.epoch, reason)
         except _NOT_ASKED:
@@ -130,7 +134,10 @@ class Gate:
             return Mode.ENGAGED, picture.limited_by, "no answer has confirmed the permission in time"
         return Mode.ENGAGED, picture.code, picture.reason
 
-    def _refuse(self, reduces: bool) -> NoReturn:
+    def _count(self, code: Code, gate: int) -> None:
+        self.refusals.setdefault(code, [0, 0])[gate - 1] += 1
+
+    def _refuse(self, reduces: bool, gate: int = 2) -> NoReturn:
         if self.on_forked is not None:
             self.on_forked()
         mode, code, reason = self.state_now(reduces)
@@ -138,6 +145,7 @@ class Gate:
             # Open again between the failed check and this line; the check stays failed.
             mode, code, reason = Mode.ENGAGED, Code.STATE_CHANGED, "Redis announced a change"
         epoch = self._picture.epoch
+        self._count(code, gate)
         if self.attending or code is Code.STATE_CHANGED:
             sleep(_YIELD_S)
         raise Blocked(code, mode, epoch, reason)

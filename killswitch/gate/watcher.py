@@ -45,6 +45,7 @@ class Watcher:
     ) -> None:
         self.watch = watch
         self.rung = "none"
+        self._slack_ns: int | None = None
         self._gate = gate
         self._opener = opener
         self._make_beat = make_beat
@@ -84,6 +85,13 @@ class Watcher:
         for end in (self._channel, self._line):
             if end is not None:
                 end.close()
+
+    def take_slack_ms(self) -> str:
+        """For the beat: the least that was left of the lease when it was renewed since this was last asked, in whole
+        milliseconds, below zero where it had run out; empty where it was not renewed. How near this worker comes to
+        closing unasked."""
+        slack_ns, self._slack_ns = self._slack_ns, None
+        return "" if slack_ns is None else str(slack_ns // NS_PER_MS)
 
     # -- the thread ---------------------------------------------------------------------------------------------
 
@@ -171,6 +179,9 @@ class Watcher:
         self._gate.attending = not picture.is_open
         self._gate.show(picture)
         self._doubt_ns = (self._doubt_ns or now_ns()) if picture.code is Code.STATE_CHANGED else 0
+        if before.is_open and picture.is_open and before.limited_by is Code.LEASE_EXPIRED:
+            left_ns = before.signal_until_ns - now_ns()
+            self._slack_ns = left_ns if self._slack_ns is None else min(self._slack_ns, left_ns)
         if before.is_open != picture.is_open or before.code != picture.code:
             self._changes.append((before, picture))
 

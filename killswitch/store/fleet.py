@@ -31,6 +31,7 @@ __all__ = ["FleetStore"]
 _AT_ONCE = 100
 _SCOPES_MAX = 1000
 _SCOPE_MAX = 200
+_TEXT_MAX = 256
 _LEDGER_FIELDS = ("token", "epoch", "actor", "reason", "via", "at_ms")
 
 
@@ -91,34 +92,37 @@ class FleetStore:
         wanted = tuple(f"{scope}:{name}" for name in _LEDGER_FIELDS)
         ledger = self._fields(wanted, self._ask("HMGET", self._keys.ledger, *wanted))
         answer, _ = self._worker_view(names)
-        row = answer.rows[-1] if answer else self._plain_row(names[-1], ledger)
-        return members, self._state(names[-1], row, ledger)
+        rows = answer.rows if answer else self._plain_rows(names[-1:], ledger)
+        return members, self._state(names[-1], rows[-1], ledger)
 
-    def status(self) -> FleetStatus:
-        """The whole picture. Raises StoreUnavailable; StoreRefused only where not even plain reads are allowed."""
-        members = self.members()
+    def status(self, *, wary: bool = False) -> FleetStatus:
+        """The whole picture; `wary` as for `members`. Raises StoreUnavailable; StoreRefused only where not even plain
+        reads are allowed."""
+        members = self.members(wary=wary)
         ledger = self._hash(self._keys.ledger)
         scopes = {name for member in members for name in member.scopes}
         scopes -= {name for name in scopes if len(name) > _SCOPE_MAX}
         recorded = {field.removesuffix(":token") for field in ledger if field.endswith(":token")} - {SWITCH}
         # Each one is a key that Redis looks at in the same step: a row full of invented ones must not keep it busy.
-        names = (None, *sorted((*sorted(recorded), *sorted(scopes - recorded))[:_SCOPES_MAX]))
+        wanted = (*sorted(recorded), *sorted(scopes - recorded))
+        names = (None, *sorted(wanted[:_SCOPES_MAX]))
         answer, trouble = self._worker_view(names)
-        states = [
-            self._state(name, answer.rows[index] if answer else self._plain_row(name, ledger), ledger)
-            for index, name in enumerate(names)
-        ]
+        rows = answer.rows if answer else self._plain_rows(names, ledger)
+        states = [self._state(name, row, ledger) for name, row in zip(names, rows, strict=True)]
         info = self._info()
+        run_id = _find(r"run_id:(\w+)", info)
         return FleetStatus(
             at_ms=self.now_ms(),
             switch=states[0],
             scopes=tuple(states[1:]),
             members=members,
             epoch=_whole(ledger.get("epoch", "")),
-            confirmed=answer.confirmed if answer else False,
-            run_id=_find(r"run_id:(\w+)", info),
+            confirmed=answer.confirmed if answer else run_id != "" and ledger.get("run_id") == run_id,
+            run_id=run_id,
             server=_server_name(info),
             trouble=trouble,
+            library=answer.version if answer else None,
+            left_out=len(wanted) - len(names) + 1,
         )
 
     def _worker_view(self, names: tuple[str | None, ...]) -> tuple[Answer | None, tuple[Code, str] | None]:
@@ -138,20 +142,32 @@ class FleetStore:
     def _state_key(self, scope: str | None) -> str:
         return self._keys.state if scope is None else f"{self._keys.state}:{scope}"
 
-    def _plain_row(self, scope: str | None, ledger: dict[str, str]) -> StateRow:
-        key = self._state_key(scope)
-        kind = as_text(self._ask("TYPE", key))
-        text = as_text(self._ask("GET", key)) if kind == "string" else kind
-        pttl = self._ask("PTTL", key)
+    def _plain_rows(self, names: Sequence[str | None], ledger: dict[str, str]) -> list[StateRow]:
+        """The same as plain reads tell it, for a user who may not ask as a worker, or a Redis that would refuse one.
+        Never the whole of a huge value."""
+        keys = [self._state_key(name) for name in names]
+        commands = [
+            command
+            for key in keys
+            for command in (("TYPE", key), ("GETRANGE", key, 0, _TEXT_MAX), ("STRLEN", key), ("PTTL", key))
+        ]
+        found: list[object] = []
+        for start in range(0, len(commands), _AT_ONCE):
+            found += map(self._plainly, self._caller.call_many(commands[start : start + _AT_ONCE]))
+        return [self._plain_row(name, found[4 * index : 4 * index + 4], ledger) for index, name in enumerate(names)]
+
+    def _plain_row(self, scope: str | None, answers: Sequence[object], ledger: dict[str, str]) -> StateRow:
+        kind, text = as_text(answers[0]), as_text(answers[1])
+        length = answers[2] if isinstance(answers[2], int) else 0
+        limit = answers[3] if isinstance(answers[3], int) else -1
         found = {"string": "value", "none": "absent"}.get(kind, "wrong-type")
         epoch = _whole(ledger.get(f"{scope or SWITCH}:epoch", ""))
-        limit = pttl if isinstance(pttl, int) else -1
         token = ledger.get(f"{scope or SWITCH}:token", "absent")
-        if found == "value":
-            recorded = token == f"={text}" if limit < 0 else token.startswith(f"={text}@")
-        else:
+        if found != "value":
             recorded = token == (found if found == "absent" else f"type:{kind}")
-        return StateRow(found, text, len(text.encode()), limit, epoch, recorded)
+            return StateRow(found, kind, len(kind), limit, epoch, recorded)
+        recorded = token == f"={text}" if limit < 0 else token.startswith(f"={text}@")
+        return StateRow(found, text[:_TEXT_MAX], length, limit, epoch, recorded)
 
     def _state(self, scope: str | None, row: StateRow, ledger: dict[str, str]) -> SwitchState:
         name = scope or SWITCH
@@ -177,9 +193,15 @@ class FleetStore:
         try:
             return self._caller.call(*args)
         except StoreRefused as error:
-            if error.code is Code.REDIS_REFUSED:
-                return None
-            raise
+            return self._plainly(error)
+
+    @staticmethod
+    def _plainly(answer: object) -> object:
+        if not isinstance(answer, StoreRefused):
+            return answer
+        if answer.code is Code.REDIS_REFUSED:
+            return None
+        raise answer
 
     def _info(self) -> str:
         try:
@@ -189,8 +211,7 @@ class FleetStore:
 
     def _fields(self, names: Sequence[str], values: object) -> dict[str, str]:
         """The answer to HMGET: what is there of `names`. Refused or of another form it reads as nothing."""
-        if isinstance(values, StoreRefused) and values.code is not Code.REDIS_REFUSED:
-            raise values
+        values = self._plainly(values)
         if not isinstance(values, list) or len(values) != len(names):
             return {}
         return {name: as_text(value) for name, value in zip(names, values, strict=True) if value is not None}

@@ -11,7 +11,7 @@ import pytest
 
 from killswitch import Controller, Settings
 from killswitch.store.keys import Keys
-from tests.support import reference_tables
+from tests.support import metrics_tables, reference_tables
 from tests.support.server import RealServer
 from tests.support.waiting import eventually
 
@@ -104,3 +104,9 @@ def test_readme_example_trades_and_stops(make_server: object, tmp_path: Path) ->
         process.kill()
         process.wait()
     assert "Traceback" not in log.read_text()
+
+
+def test_metrics_page_is_what_is_exported() -> None:
+    """Names, kinds, labels and meanings of the metrics are those of the exporter's catalogue."""
+    page = metrics_tables.PAGE.read_text(encoding="utf-8")
+    assert metrics_tables.rendered(page) == page, "run: python -m tests.support.metrics_tables"

@@ -90,6 +90,7 @@ def test_requirements_hold_all_that_the_project_asks_for() -> None:
     runtime = [
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["local"],
+        *project["project"]["optional-dependencies"]["metrics"],
         *project["dependency-groups"]["build"],
     ]
     wanted = {

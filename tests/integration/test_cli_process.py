@@ -19,7 +19,7 @@ from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
 from tests.support.waiting import eventually
 
-HEAVY = ("pydantic", "pydantic_settings", "redis", "rq", "structlog", "asyncio", "dotenv")
+HEAVY = ("prometheus_client", "pydantic", "pydantic_settings", "redis", "rq", "structlog", "asyncio", "dotenv")
 
 
 @pytest.fixture

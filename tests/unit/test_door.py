@@ -13,14 +13,13 @@ from killswitch import Blocked, Code, EpochConflict, LibraryMissing, Mode, Setti
 from killswitch.errors import AdmissionUnknown, JournalLost, KillSwitchError, LocalServerMissing, OrderConflict
 
 PUBLIC = {
-    "ROLES", "AclUser", "Role",
-    "Admission", "AdmissionUnknown", "Agent", "Anchor", "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor",
-    "Blocked", "Code", "Controller", "EpochConflict", "Finding", "FleetStatus", "Gate", "Grade", "InitReport",
-    "InvalidInput", "Journal", "JournalEntry", "JournalLost", "KillSwitchError", "LibraryMissing", "Member", "Mode",
-    "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "Permit", "Preflight", "PreflightReport", "QueueFacts", "Scope",
-    "Sealing", "Settings", "SettingsError", "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable",
-    "SwitchState", "Verdict", "Verification", "View", "__version__",
-    "source_faults",
+    "AclUser", "Admission", "AdmissionUnknown", "Agent", "Anchor", "AuditEntry", "AuditFinding", "AuditOutcome",
+    "Auditor", "Blocked", "Code", "Controller", "EpochConflict", "Finding", "FleetStatus", "Gate", "Grade",
+    "InitReport", "InvalidInput", "Journal", "JournalEntry", "JournalLost", "KillSwitchError", "LibraryMissing",
+    "Member", "Mode", "Observation", "Observer", "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "Permit",
+    "Preflight", "PreflightReport", "QueueFacts", "ROLES", "RecordNews", "Role", "Scope", "Sealing", "Settings",
+    "SettingsError", "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable", "SwitchState", "Verdict",
+    "Verification", "View", "source_faults", "__version__",
 }  # fmt: skip
 
 

@@ -125,6 +125,44 @@ def test_nonsense_in_a_worker_hash_is_never_read_as_quiet(fields: dict[str, str]
     assert found.info == {}
 
 
+@pytest.mark.parametrize(
+    ("refused", "slack", "expected"),
+    [
+        ('{"engaged": [3, 1], "stale_signal": [0, 2]}', "740", ({"engaged": (3, 1), "stale_signal": (0, 2)}, 740)),
+        ('{"engaged": [3]}', "-12", ({}, -12)),
+        ('{"engaged": [-1, true], "\\n": [1, 1], "open": 7}', "7.5", ({}, None)),
+        ('{"engaged": [1e3, 9007199254740992]}', "\u0669", ({}, None)),
+        ("[[]]", "", ({}, None)),
+        ("{" * 50_000, "9" * 30, ({}, None)),
+    ],
+)
+def test_counts_in_a_worker_hash_are_sound_or_not_there(refused: str, slack: str, expected: object) -> None:
+    """Only codes of the closed list and whole counts come through, whoever wrote them."""
+    found = parse_member("w1", {"in_flight": "0", "refused": refused, "slack_ms": slack}, 0, 1)
+    assert (dict(found.refused), found.slack_ms) == expected
+
+
+@pytest.mark.parametrize(
+    ("worker", "left_ms"),
+    [
+        (Member("w", lease_ms=900, beat_ms=900, beat_age_ms=0), 1001),
+        (Member("w", lease_ms=900, beat_ms=900, beat_age_ms=1001), 1001),
+        (Member("w", lease_ms=900, beat_ms=900, beat_age_ms=1501), 501),
+        (Member("w", lease_ms=900, beat_ms=900, beat_age_ms=5000), 0),
+        (Member("w", lease_ms=900, beat_ms=900, closed=True), 1001),
+        (Member("w", lease_ms=900, beat_ms=900, closed=True, quiet_epoch=4), 0),
+        (Member("w", lease_ms=900, beat_ms=900, closed=True, quiet_epoch=4, in_flight=1), 1001),
+        (Member("w", lease_ms=900, beat_ms=900, closed=True, quiet_epoch=4, rival=True), 1001),
+        (Member("w", lease_ms=900, beat_ms=900, beat_age_ms=5000, rival=True), 1001),
+        (Member("w", known=False), 66_667),
+        (Member("w", known=False, beat_age_ms=300_000), 0),
+    ],
+)
+def test_lease_left_is_never_told_too_short(worker: Member, left_ms: int) -> None:
+    """A worker renews until its next beat is due and its lease runs from there; only proof of quiet ends it at once."""
+    assert worker.lease_left_ms == left_ms
+
+
 def test_member_without_a_hash_is_unknown_silent_and_concerns_every_scope() -> None:
     """Who cannot be asked is counted everywhere."""
     lost = Member("w1", known=False)

@@ -277,3 +277,19 @@ def test_new_readiness_is_the_one_that_is_asked(bench: Bench) -> None:
     assert bench.gate.signal() == 7
     assert (fresh.asked, bench.readiness.asked) == (1, 0)
     assert bench.gate.readiness is fresh
+
+
+def test_refused_checks_are_counted_by_gate_and_code_and_passed_ones_are_not(bench: Bench) -> None:
+    """Metrics tell which gate refused how often and why; a passing check pays nothing for that."""
+    bench.open(epoch=7)
+    bench.gate.signal()
+    enter(bench.gate)
+    assert bench.gate.refusals == {}
+    refusal(lambda: enter(bench.gate, epoch=6))
+    bench.shut()
+    for _ in range(3):
+        refusal(bench.gate.signal)
+    refusal(lambda: enter(bench.gate))
+    bench.open(mode=Mode.REDUCING)
+    refusal(lambda: enter(bench.gate))
+    assert bench.gate.refusals == {Code.STALE_SIGNAL: [0, 1], Code.ENGAGED: [3, 1], Code.REDUCING: [0, 1]}

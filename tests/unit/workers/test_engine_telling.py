@@ -12,11 +12,12 @@ import structlog
 from killswitch import Blocked, Code
 from tests.unit.workers.doubles import ScriptedAgent
 from tests.unit.workers.rig import LEAVE, REST, TAKE, TICKS, Rig
-from workers import engine as engine_module
+from workers import telling
 from workers.domain import Order, Tick
 from workers.feed import SyntheticFeed
 from workers.feed.base import BATCH
 from workers.histogram import Histogram
+from workers.latency import parse_latency
 from workers.report import Ending, EngineReport
 from workers.strategy import MeanReversion
 
@@ -30,6 +31,7 @@ def test_the_report_is_json_and_its_histograms_can_be_merged() -> None:
         "tick": 10,
         "gate1": 10,
         "gate2": 2,
+        "tick_to_signal": 2,
         "tick_to_order": 2,
     }
     assert report["ending"] == "feed_ended"
@@ -43,9 +45,11 @@ def test_progress_is_published_when_it_is_time_and_at_the_end(
     monkeypatch: pytest.MonkeyPatch, every_ns: int, times: int
 ) -> None:
     """The status shows a running engine, and the loop asks the clock once for a batch of ticks, not for each."""
-    monkeypatch.setattr(engine_module, "_PROGRESS_NS", every_ns)
+    monkeypatch.setattr(telling, "_PROGRESS_NS", every_ns)
     rig = Rig()
     rig.run(feed=SyntheticFeed(1, limit=2_000))  # 16 batches
+    timed = parse_latency(rig.agent.annotations.pop("latency"))
+    assert {stage: sum(found.powers.values()) for stage, found in timed.items()} == {"tick": 2_000, "gate1": 2_000}
     assert rig.agent.annotations == {
         "engine": "e1",
         "ticks": 2_000,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.histogram import SUB_BITS, Histogram, bucket_of, upper_edge
+from workers.latency import latency_text, parse_latency
+from workers.report import STAGES
 
 VALUES = st.lists(st.one_of(st.integers(0, 300), st.integers(0, 2**50)), max_size=200)
 SHARES = st.floats(0.0, 1.0)
@@ -82,3 +85,26 @@ def test_a_histogram_of_another_bucket_width_is_refused() -> None:
     written = histogram_of([1]).as_dict() | {"sub_bits": SUB_BITS + 1}
     with pytest.raises(ValueError, match="written by another version"):
         Histogram.from_dict(written)
+
+
+@given(VALUES)
+def test_counts_by_power_of_two_are_exact_and_survive_the_heartbeat(values: list[int]) -> None:
+    """What an exporter reads in a heartbeat is how many values were below each power of two, and their sum."""
+    histogram = histogram_of(values)
+    expected = Counter(max(value.bit_length(), SUB_BITS) for value in values)
+    assert histogram.by_power() == expected
+    found = parse_latency(latency_text({"tick": histogram}))
+    if values:
+        assert found["tick"].powers == expected
+        assert found["tick"].sum_ns == sum(values)
+    else:
+        assert found == {}
+
+
+@given(st.one_of(st.text(), st.from_regex(r"(tick|gate1|x) [0-9]{1,22}( [0-9]{1,3}:[0-9]{1,22}){0,3}(;tick 1)?")))
+def test_any_text_in_a_heartbeat_is_read_or_left_out(text: str) -> None:
+    """Anybody may have written there: only known stages with sound counts come through."""
+    for stage, latency in parse_latency(text).items():
+        assert stage in STAGES
+        assert 0 <= latency.sum_ns < 2**63
+        assert all(0 <= power < 100 and 0 <= count < 2**63 for power, count in latency.powers.items())

@@ -1,0 +1,36 @@
+"""Scrapes of pictures of a fleet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from killswitch import AuditEntry, AuditOutcome, Observation, RecordNews
+from ops.exporter.collector import Scraper
+from tests.support.scrapes import Scrape, parse
+from tests.unit.ops.pictures import status
+
+__all__ = ["entry", "news", "proof", "scraped"]
+
+
+def entry(number: int = 1, **changes: Any) -> AuditEntry:
+    """A change on record: somebody engaged by hand."""
+    made = AuditEntry(f"{number}-0", number, "switch", "SAFE", "ENGAGED", "r", "a", "raw", "", 1000)
+    return replace(made, **changes)
+
+
+def proof(verdict: str = "QUIET", waited_ms: int = 12) -> AuditOutcome:
+    """How a wait for a proof ended."""
+    return AuditOutcome(verdict, waited_ms, 4, "", "alice", 1000)
+
+
+def news(*entries: AuditEntry | AuditOutcome, anew: bool = False, unsealed: int | None = 2) -> RecordNews:
+    """What was added to the record."""
+    changes = tuple(entry for entry in entries if isinstance(entry, AuditEntry))
+    outcomes = tuple(entry for entry in entries if isinstance(entry, AuditOutcome))
+    return RecordNews(changes, outcomes, anew, 5, unsealed)
+
+
+def scraped(record: RecordNews | None = None, **changes: Any) -> Scrape:
+    """One scrape of `status(**changes)`."""
+    return parse(Scraper(lambda _: Observation(status(**changes), record)).scrape())
