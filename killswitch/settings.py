@@ -90,8 +90,12 @@ class Settings(BaseSettings):
         Field(description="How changes are noticed; `auto` takes the best that the server offers."),
     ] = "auto"
     on_failover: Annotated[
-        Literal["halt"],
-        Field(description="What a restarted or failed-over Redis means: `halt` stays closed until somebody resets."),
+        Literal["halt", "resume", "reassert"],
+        Field(
+            description="What a restarted or failed-over Redis means; `killswitch init` puts it on record for all. "
+            "`halt`: closed until somebody resets. `resume`: trading goes on. `reassert`: it goes on, but a stop that "
+            "was lost is put back by the first worker that had seen it."
+        ),
     ] = "halt"
     sinks: Annotated[
         str,

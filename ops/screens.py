@@ -140,7 +140,14 @@ def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = C
             lines.append(paint(line, "stop"))
         lines += wrap(code.remedy, limit, "  ")
     elif status.switch.mode != "ENGAGED" and not status.confirmed:
-        lines += wrap("every gate is closed until somebody permits trading again: `killswitch reset`", limit, "  ")
+        if status.on_failover == "halt":
+            ends = "somebody permits trading again: `killswitch reset`"
+        else:
+            ends = f"the next heartbeat, which goes on as KILLSWITCH_ON_FAILOVER={status.on_failover} says"
+        lines += wrap(f"every gate is closed until {ends}", limit, "  ")
+    if status.on_failover != "halt":
+        text = f"a restart or fail-over of Redis does not stop the fleet: on record is {status.on_failover}"
+        lines += [paint(line, "warn") for line in wrap(text, limit, "  ")]
     if status.scopes:
         titles = (Column("SCOPE", 16), Column("SAYS", 20), Column("EPOCH", right=True), Column("BY", 8))
         lines += ["", *table((*titles, Column("WHY", 12)), map(_scope_row, status.scopes), paint, limit)]

@@ -8,6 +8,7 @@
  *
  *   -DFAILOVERS=n (1), -DENGAGES=n (2), -DNEWCOMER a second worker that has seen nothing, -DKEPT connections outlive a demotion,
  *   -DSWAP the record is swapped away and back
+ *   -DRESUME the policy resume: a new incarnation carries the permission on; -DREASSERT and who saw a lost stop puts it back
  *   mutations: -DNO_INCARNATION -DRUN_ID_ONLY -DNO_LATCH -DLATCH_OWN_EPOCH -DRESET_ANY -DSAME_NUMBERS (no jump in a new incarnation) -DNO_RAISE
  */
 #include "common.h"
@@ -74,14 +75,35 @@ byte resets;
 #define CONFIRMED (rec[master].run_id == master + 1)
 #endif
 
-/* settle_incarnation: the switch is engaged in writing, under a new epoch */
+#if defined(RESUME) || defined(REASSERT)
+#define CARRIES_ON true
+#else
+#define CARRIES_ON false
+#endif
+
+/* settle_incarnation: the switch is engaged in writing, under a new epoch; or carried on, under the epoch it has */
 inline settle(m) {
     if
-    :: !KNOWN(m) -> rec[m].safe = false; rec[m].counter = rec[m].counter + STEP; rec[m].epoch = rec[m].counter;
+    :: !KNOWN(m) && CARRIES_ON && rec[m].safe ->
+                    rec[m].counter = rec[m].counter + STEP; rec[m].run_id = m + 1; rec[m].repl_id = repl_id[m]; REACH(6)
+    :: !KNOWN(m) && !(CARRIES_ON && rec[m].safe) ->
+                    rec[m].safe = false; rec[m].counter = rec[m].counter + STEP; rec[m].epoch = rec[m].counter;
                     rec[m].run_id = m + 1; rec[m].repl_id = repl_id[m]; REACH(1)
     :: else
     fi
 }
+
+#ifdef REASSERT
+inline put_back() {
+    if
+    :: rec[master].safe && engaged_seen > 0 && rec[master].epoch <= engaged_seen ->
+       rec[master].safe = false; rec[master].counter++; rec[master].epoch = rec[master].counter; REACH(7)
+    :: else
+    fi
+}
+#else
+inline put_back() { skip }
+#endif
 
 #ifdef KEPT
 #define KEPT_LINKS true
@@ -117,6 +139,7 @@ proctype worker() {
           rec[master].counter = MAX(rec[master].counter, seen);
 #endif
           settle(master);
+          put_back();
           answer(true) }
     :: atomic { link == lost_links || (KEPT_LINKS && link != 99) ->                 /* ks_read */
           answer(CONFIRMED) }

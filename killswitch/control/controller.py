@@ -37,7 +37,8 @@ _NAME = "killswitch-control"
 
 @dataclass(frozen=True, slots=True)
 class InitReport:
-    """What `init` did. `state` is what the switch holds afterwards; `created` whether init wrote it, over `was`."""
+    """What `init` did. `state` is what the switch holds afterwards; `created` whether init wrote it, over `was`;
+    `on_failover` what is on record for a restart or fail-over of Redis."""
 
     library_version: int
     created: bool
@@ -45,6 +46,7 @@ class InitReport:
     epoch: int
     server: str
     was: str = ""
+    on_failover: str = "halt"
 
 
 def _ignore(_member: object, _quiet: bool) -> None:
@@ -77,18 +79,23 @@ class Controller:
         """Nothing is held between calls; here so that a controller may be used in a with statement."""
 
     def init(self, actor: str | None = None) -> InitReport:
-        """Loads the function library; where there is no state, writes `ENGAGED initialised`.
+        """Loads the function library, puts the setting `on_failover` on record for all, and where there is no state,
+        writes `ENGAGED initialised`.
 
         Raises:
             StoreUnavailable, StoreRefused: Redis cannot be reached, is older than 7.0, or refuses.
         """
         operation = secrets.token_hex(8)
         change = self._repeatable(
-            lambda wire: SwitchStore(wire, self._keys).initialise(self._who(actor), operation, self._via)
+            lambda wire: SwitchStore(wire, self._keys).initialise(
+                self._who(actor), operation, self._via, self.settings.on_failover
+            )
         )
         status = self.status()
         switch, was = status.switch, change.was if change else ""
-        return InitReport(LIBRARY_VERSION, change is not None, switch.text, switch.epoch, status.server, was)
+        return InitReport(
+            LIBRARY_VERSION, change is not None, switch.text, switch.epoch, status.server, was, status.on_failover
+        )
 
     def engage(
         self,

@@ -129,6 +129,7 @@ class FleetStatus:
     `trouble` says why a worker's question would be refused now (None: it would not), so why no gate can be open.
     `library` is the version of the function library that answered (None: none did). `left_out`: scopes that were not
     looked at because there are too many.
+    `on_failover` is what is on record for a restart or fail-over: halt, resume or reassert.
     """
 
     at_ms: int
@@ -142,6 +143,7 @@ class FleetStatus:
     trouble: tuple[Code, str] | None
     library: int | None = None
     left_out: int = 0
+    on_failover: str = "halt"
 
 
 def _whole(fields: Mapping[str, str], name: str) -> int:

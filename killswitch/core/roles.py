@@ -141,8 +141,8 @@ _ALL = (
         | {"audit", "stop", "stop-scope", "stop-recorded", "prove", "reduce", "permit", "permit-by-hand"}
         | {"loosen-scope", "forget", "add-to-record", "tell-outcome"},
         Grant(
-            f"{_LOOK} {_RECORD} fcall|ks_engage fcall|ks_reduce fcall|ks_reset fcall|ks_leave fcall|ks_proved wait "
-            "config|get",
+            f"{_LOOK} {_RECORD} fcall|ks_engage fcall|ks_reduce fcall|ks_reset fcall|ks_leave fcall|ks_proved "
+            "fcall|ks_policy wait config|get",
             "@:*",
             "@:acks",
         ),
@@ -192,7 +192,7 @@ _ALL = (
         "deployer",
         "whoever installs a release: loads the function library, and nothing else",
         _LOOKING | {"load"},
-        Grant(f"{_LOOK} function|load function|list", f"{_SEEN} @:stopword"),
+        Grant(f"{_LOOK} function|load function|list fcall|ks_policy", f"{_SEEN} @:stopword"),
         (Grant("set", "%W~@:stopword"),),
         "what it loads runs with the rights of whoever calls it, so it is to be trusted as an operator is",
     ),

@@ -51,12 +51,13 @@ class Drain:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Send a question. A beat says that the gate is closed when `closed`; permits are counted when it is sent."""
+    """Send a question. Permits are counted when it is sent. `stop_epoch`: the highest at which a stop was seen."""
 
     nonce: int
     beat: bool
     closed: bool
     seen_epoch: int
+    stop_epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +250,7 @@ class Watch:
         if beat:
             self._beat_next = self._beat_soon = False
             self._next_beat_ns = now_ns + self._jittered(self.timing.beat_ms)
-        return Ask(self._nonce, beat, closed, self.seen_epoch)
+        return Ask(self._nonce, beat, closed, self.seen_epoch, self.engaged_epoch)
 
     def _stay_closed(self, now_ns: int, question: _Question, decision: Decision) -> list[Action]:
         self.confirmed_ns = question.sent_ns

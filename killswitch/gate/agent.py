@@ -4,7 +4,7 @@ Invariant: one process, one watcher per agent. The first picture is closed, and 
 it is closed again; only the watcher's answers open it. A child starts a watcher of its own, and becomes a member, only
 when it uses the gate: a child that never trades is nobody's to wait for. The agent leaves the membership only when the
 gate is closed and every permit is back, so a worker that vanished with an order in flight stays visible. Callbacks run
-on the watcher thread and must be quick: while one runs the lease runs too, and runs out (which closes).
+on the watcher thread: while one runs, the lease runs out (which closes).
 """
 
 from __future__ import annotations
@@ -197,6 +197,7 @@ class Agent:
     def _make_beat(self, question: Ask, held: int, rung: str) -> Beat:
         picture = self.gate.picture
         fields = {
+            "stop_epoch": str(question.stop_epoch),  # stays the first: ks_beat looks for it there
             "host": platform.node(),
             "pid": str(os.getpid()),
             "version": __version__,
@@ -207,8 +208,7 @@ class Agent:
             "epoch": str(picture.epoch),
             "rung": rung,
             "closed_ms": str((now_ns() - self._closed_ns) // NS_PER_MS if question.closed else 0),
-            "lease_ms": str(self.settings.lease_ms),
-            "beat_ms": str(self.settings.beat_ms),
+            **{name: str(getattr(self.settings, name)) for name in ("lease_ms", "beat_ms")},
             "started_ms": str(self._started_ms),
             "orders": json.dumps(self.gate.book.orders(), default=str),
             "info": json.dumps(self._info, default=str),

@@ -123,6 +123,7 @@ class FleetStore:
             trouble=trouble,
             library=answer.version if answer else None,
             left_out=len(wanted) - len(names) + 1,
+            on_failover=found if (found := ledger.get("on_failover", "")) in ("resume", "reassert") else "halt",
         )
 
     def _worker_view(self, names: tuple[str | None, ...]) -> tuple[Answer | None, tuple[Code, str] | None]:

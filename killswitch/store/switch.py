@@ -140,15 +140,16 @@ class SwitchStore:
             reason = f"{match[1]} {match[2].split(' script: ')[0]}"
             raise EpochConflict(int(match[1]), given, reason) from None
 
-    def initialise(self, actor: str, operation: str, via: str) -> Change | None:
-        """Loads the function library and writes the stop word; where there is no state, engages with the reason
-        "initialised".
+    def initialise(self, actor: str, operation: str, via: str, policy: str = "halt") -> Change | None:
+        """Loads the function library, writes the stop word and puts `policy` on record (see ks_policy.lua); where there
+        is no state, engages with the reason "initialised".
 
         Returns the change, or None when there was a state, which is left as it is, or when this user may not write one:
         then it stays absent, which is a stop as well.
         """
         load_library(self._caller)
         self._caller.call("SET", self._keys.stopword, STOPWORD)
+        self._caller.call("FCALL", "ks_policy", 1, self._keys.state, policy, actor, via)
         if self._caller.call("EXISTS", self._keys.state):
             return None
         words = ("FCALL", "ks_engage", 1, self._keys.state, "initialised", actor, operation, via)

@@ -34,5 +34,10 @@ def command(actor: str | None) -> Exit:
         console.say('permit trading with: killswitch reset --reason "..."')
     else:
         console.say(f"the state was left as it is: {state_words(report.state)}, epoch {report.epoch}")
+    if report.on_failover != "halt":
+        console.warn(
+            f"KILLSWITCH_ON_FAILOVER={report.on_failover} is on record: after a restart or fail-over of Redis trading "
+            "goes on, and an engagement that Redis lost may be undone by it"
+        )
     console.result({**plain(report), "exit_code": int(Exit.DONE)})
     return Exit.DONE

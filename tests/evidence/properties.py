@@ -83,9 +83,9 @@ PROPERTIES: tuple[Property, ...] = (
     Property(
         "P9",
         "A lost engagement does not reopen the fleet.",
-        ("tests/integration/test_incarnation.py",),
+        ("tests/integration/test_incarnation.py", "tests/integration/test_on_failover.py"),
         "the first answer of the new server",
-        "KILLSWITCH_ON_FAILOVER has halt only",
+        "KILLSWITCH_ON_FAILOVER=resume or reassert: whoever had not heard of a lost stop trades on, see design.md",
     ),
     Property(
         "P10",

@@ -84,7 +84,8 @@ def test_a_restart_that_forgot_everything_is_closed(switch: Switch) -> None:
     assert open_epoch(agent) > seen
 
 
-def _replica_of(master: RealServer, replica: RealServer) -> None:
+def replica_of(master: RealServer, replica: RealServer) -> None:
+    """Attaches `replica` to `master` and waits until it has caught up."""
     master.config_set("repl-diskless-sync-delay", "0")
     with replica.line() as line:
         line.call("REPLICAOF", "127.0.0.1", master.port)
@@ -99,7 +100,7 @@ def test_a_promoted_replica_that_lost_the_engagement_opens_for_nobody(switch: Sw
     """P9: the master was engaged after the replica was cut off; the replica says SAFE. Neither a worker that moves
     there nor one that is new there opens, until somebody permits, at an epoch above every one that was seen."""
     replica = make_server()
-    _replica_of(switch.server, replica)
+    replica_of(switch.server, replica)
     with Proxy(switch.server.port) as proxy:
         moving = switch.agent_at(proxy.url)
         open_epoch(moving)
@@ -125,7 +126,7 @@ def test_a_promotion_by_hand_of_a_replica_is_closed_also_for_raw_safe_from_befor
 ) -> None:
     """P9: what was SAFE before the promotion is not; a SET SAFE that somebody makes on the new master is a change."""
     replica = make_server()
-    _replica_of(switch.server, replica)
+    replica_of(switch.server, replica)
     replica.cli("REPLICAOF", "NO", "ONE")
     agent = switch.agent_at(replica.url)
     closes_with(agent, Code.INCARNATION_CHANGED, Code.ENGAGED)
@@ -137,7 +138,7 @@ def test_a_promotion_by_hand_of_a_replica_is_closed_also_for_raw_safe_from_befor
 def test_a_worker_at_a_replica_is_closed(switch: Switch, make_server: MakeServer) -> None:
     """P9: a replica may be stale, so nobody trades on its word."""
     replica = make_server()
-    _replica_of(switch.server, replica)
+    replica_of(switch.server, replica)
     agent = switch.agent_at(replica.url)
     closes_with(agent, Code.REDIS_READONLY)
     assert blocked_code(agent) is not None
@@ -148,7 +149,7 @@ def test_the_first_replica_does_not_stop_the_fleet(switch: Switch, make_server: 
     agent = switch.agent()
     epoch = open_epoch(agent)
     replica = make_server()
-    _replica_of(switch.server, replica)
+    replica_of(switch.server, replica)
     eventually(lambda: agent.view.mode is Mode.SAFE, timeout_s=20, why="it is open, whatever a sync made it wait")
     assert open_epoch(agent) == epoch
     assert switch.control.status().switch.text == "SAFE"

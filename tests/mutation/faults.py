@@ -64,7 +64,7 @@ MUTANTS = [
     Mutant(
         "incarnation-not-looked-at",
         "P9",
-        "killswitch/store/lua/common.lua",
+        "killswitch/store/lua/incarnation.lua",
         "  if kept[1] == inc.run_id and kept[2] == inc.replid then return true end",
         "  if true then\n    redis.call('HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)\n"
         "    return true\n  end",

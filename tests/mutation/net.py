@@ -42,7 +42,7 @@ MUTANTS = (
     Mutant(
         name="any-incarnation-will-do",
         breaks="P9",
-        path="killswitch/store/lua/common.lua",
+        path="killswitch/store/lua/incarnation.lua",
         old="  if kept[1] == inc.run_id and kept[2] == inc.replid then return true end\n",
         new="  if kept[1] then return true end\n",
         tests=(

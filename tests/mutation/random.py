@@ -190,7 +190,7 @@ MUTANTS = [
     Mutant(
         "soak-restart-reopens",
         "P9",
-        "killswitch/store/lua/common.lua",
+        "killswitch/store/lua/incarnation.lua",
         "if kept[1] == inc.run_id and kept[2] == inc.replid then return true end",
         "if kept[1] then return true end",
         (_SOAK,),

@@ -7,6 +7,8 @@ from tests.mutation.base import Mutant
 __all__ = ["MUTANTS"]
 
 _COMMON = "killswitch/store/lua/common.lua"
+_INCARNATION = "killswitch/store/lua/incarnation.lua"
+_ON_FAILOVER = "tests/integration/test_on_failover.py"
 _RESET = "killswitch/store/lua/ks_reset.lua"
 
 MUTANTS = (
@@ -22,11 +24,57 @@ MUTANTS = (
     Mutant(
         "unwritable-stop-is-forgotten",
         "P9",
-        _COMMON,
+        _INCARNATION,
         "      mend(now, 'HSET', n.ledger, 'run_id', '')\n",
         "",
         ("tests/integration/test_incarnation_acl.py",),
         "a worker that may not write the state reopens after a demotion and promotion",
+    ),
+    Mutant(
+        "carried-on-under-a-new-epoch",
+        "P9 S5",
+        _INCARNATION,
+        "  mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)\n  return true\nend\n\n-- A perm",
+        "  mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid, 'switch:epoch', show(counter(n)))\n"
+        "  return true\nend\n\n-- A perm",
+        (_ON_FAILOVER, "-k", "redis and (nobody_else or goes_on)"),
+        "with `resume` a worker that saw the lost stop opens as well",
+    ),
+    Mutant(
+        "carried-on-without-a-record",
+        "P9",
+        _INCARNATION,
+        " and was.token == token(state) then\n    return go_on",
+        " then\n    return go_on",
+        (_ON_FAILOVER, "-k", "redis and behind_the_records_back"),
+        "a SAFE by hand that no beat recorded outlives the server under `resume`",
+    ),
+    Mutant(
+        "lost-stop-not-put-back",
+        "P9",
+        _INCARNATION,
+        "if stopped == 0 or epoch > stopped or",
+        "if true or",
+        (_ON_FAILOVER, "-k", "redis and puts_a_lost_stop_back"),
+        "`reassert` is `resume`",
+    ),
+    Mutant(
+        "unwritable-lost-stop-is-left",
+        "P9",
+        _INCARNATION,
+        "    mend(now, 'HSET', n.ledger, 'run_id', '')\n    return nil\n",
+        "    return nil\n",
+        (_ON_FAILOVER, "-k", "redis and may_not_write_the_state"),
+        "a witness whose user may not write the state keeps what it knows to itself",
+    ),
+    Mutant(
+        "reassert-whatever-the-policy",
+        "P9",
+        _INCARNATION,
+        "~= 'reassert' then return nil end",
+        "== 'none' then return nil end",
+        (_ON_FAILOVER, "-k", "redis and nobody_else"),
+        "a fleet under `resume` stops though nobody asked for it",
     ),
     Mutant(
         "epoch-of-this-very-call",

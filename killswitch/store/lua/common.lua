@@ -1,10 +1,10 @@
--- Shared by every operation. Loaded first; replies.lua follows, then the operations in alphabetical order.
+-- Shared by every operation. Loaded first; incarnation.lua and replies.lua follow, then the operations by name.
 --
 -- Keys are derived from one declared key, KEYS[1] = <prefix>:state or <prefix>:state:<dimension>:<name>, so that a
 -- person with nothing but redis-cli types the very key that SET would take. On Redis Cluster the prefix carries a
 -- hash tag, so all of them live in one slot.
 --
--- The ledger is a hash: epoch, run_id, replid, and per scope (`switch` is the switch itself)
+-- The ledger is a hash: epoch, run_id, replid, on_failover, and per scope (`switch` is the switch itself)
 --   <scope>:token   what was last recorded under the key (see token())
 --   <scope>:epoch   the epoch of that record; also <scope>:actor, :reason, :at_ms, :via, :text
 --
@@ -227,38 +227,4 @@ local function reconcile(n, scope, seen, now)
     change.reason, change.actor, change.via = 'the time-boxed permission ran out', 'killswitch', 'expiry'
   end
   return { token = is, epoch = record(n, scope, now, change), text = change.to }
-end
-
--- A permission is valid only under the incarnation it was given in. In a new one the switch is engaged in writing, so
--- that GET shows what is so, and so that a later SET SAFE is a change made here and now.
--- Returns false when this user may not write the state; then the record forgets its incarnation, so that nobody's reading
--- confirms the permission, and every gate stays closed.
-local function settle_incarnation(n, now, state)
-  local inc = incarnation()
-  if inc.run_id == '' then return false end
-  local kept = ledger_fields(n, { 'run_id', 'replid' })
-  if kept[1] == inc.run_id and kept[2] == inc.replid then return true end
-  -- A server that starts a new history of its own accord (first replica attached, backlog given back after an hour
-  -- without one) clears its second replication id; one that was promoted keeps its old master's there.
-  if kept[1] == inc.run_id and inc.replid2 == NEW_HISTORY then
-    mend(now, 'HSET', n.ledger, 'replid', inc.replid)
-    return true
-  end
-  local was = recorded(n, 'switch')
-  if mode_of(state) ~= 'ENGAGED' then
-    local text = 'ENGAGED Redis restarted, failed over or lost its record; permit again'
-    if failed(redis.pcall('SET', n.state, text)) then
-      mend(now, 'HSET', n.ledger, 'run_id', '')
-      return false
-    end
-    local from = shown(state)
-    state.kind, state.text, state.pttl, state.ends = 'value', text, -1, nil
-    record(n, 'switch', now, { from = from, to = text, token = token(state), reason = 'incarnation changed',
-      actor = 'killswitch', via = 'incarnation' })
-  elseif kept[1] and was.token == token(state) then
-    record(n, 'switch', now, { from = was.text, to = shown(state), token = was.token,
-      reason = 'incarnation changed', actor = 'killswitch', via = 'incarnation' })
-  end
-  mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)
-  return true
 end

@@ -7,6 +7,7 @@
 -- ttl: life of the worker's hash (while orders are in flight it has no end); retain: silence that ends its membership.
 -- instance: one life of one agent. Its nonces rise and each of its connections begins with a beat, so a beat whose
 -- nonce is not above the last one was held up on a dead connection: it says how things were, and writes nothing.
+-- The first field, where it is `stop_epoch`, tells the highest epoch at which this worker saw a stop, see reassert().
 -- Returns the same as ks_read.
 
 -- Takes workers off the membership that have been silent for longer than `retain` ms and whose hash has expired: a worker
@@ -61,6 +62,12 @@ redis.register_function('ks_beat', function(keys, args)
     if mode_of(seen) == 'ENGAGED' and (i == 1 or seen.kind ~= 'absent') then engaged = true end
   end
   if late then return answer(args[1], run_id(), confirmed, counter(n), rows) end
+  local again = confirmed and args[9] == 'stop_epoch'
+    and reassert(n, now, state, id, to_epoch(args[10]) or 0, epoch)
+  if again then
+    rows[1] = row(state, recorded(n, 'switch'))
+    epoch, engaged = again, true
+  end
 
   local rival = rival_until(kept, instance, now, retain)
   local quiet = confirmed and engaged and args[4] == '1' and args[5] == '0' and now >= rival
