@@ -27,7 +27,7 @@ sleep = time.sleep
 
 
 def wall_ms() -> int:
-    """Milliseconds since the Unix epoch, for display and log lines only."""
+    """Milliseconds since the Unix epoch, for display, log lines and the end of certificates only."""
     return time.time_ns() // NS_PER_MS
 
 

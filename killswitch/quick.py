@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 
 from killswitch.clock import now_ns
-from killswitch.core.endpoint import Endpoint, parse_url
+from killswitch.core.endpoint import Endpoint, TlsFiles, parse_url
 from killswitch.core.modes import SWITCH, InvalidInput, Scope
 from killswitch.core.words import check_reason
 from killswitch.errors import SettingsError
@@ -196,6 +196,9 @@ def read_target(environ: Mapping[str, str] | None = None) -> Target:
         )
     try:
         endpoint = parse_url(url)
+        if endpoint.tls:
+            names = ("tls_ca_file", "tls_cert_file", "tls_key_file")
+            endpoint = endpoint.with_tls(TlsFiles(*(sources.find(name) or "" for name in names)))
     except InvalidInput as error:
         violations.append(f"KILLSWITCH_REDIS_URL: {error}")
     if violations:

@@ -19,7 +19,7 @@ from pydantic import Field, ModelWrapValidatorHandler, TypeAdapter, ValidationEr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
-from killswitch.core.endpoint import Endpoint, parse_url
+from killswitch.core.endpoint import Endpoint, TlsFiles, parse_url
 from killswitch.core.lease import LONGEST_LEASE_MS
 from killswitch.core.sinks import SinkAddress, parse_sinks
 from killswitch.core.watch import Timing
@@ -63,10 +63,20 @@ class Settings(BaseSettings):
 
     redis_url: Annotated[
         str,
-        Field(repr=False, description="Where the switch's Redis is: redis, rediss, unix or redis+sentinel URL."),
+        Field(
+            repr=False,
+            description="Where the switch's Redis is: redis, rediss, unix, redis+sentinel or rediss+sentinel URL.",
+        ),
     ] = DEFAULT_URL
     redis_password: Annotated[
         str, Field(repr=False, description="Password, where the URL has none; best given as a secret file.")
+    ] = ""
+    tls_ca_file: Annotated[
+        str, Field(description="Authorities that are trusted with a rediss URL (PEM); none: those of the system.")
+    ] = ""
+    tls_cert_file: Annotated[str, Field(description="This client's certificate (PEM), where Redis asks for one.")] = ""
+    tls_key_file: Annotated[
+        str, Field(description="Its key (PEM, no passphrase); none: it is in the file of the certificate.")
     ] = ""
     prefix: Annotated[str, Field(description="Begins every key. On Redis Cluster use `{killswitch}`.")] = DEFAULT_PREFIX
     lease_ms: Annotated[
@@ -164,6 +174,8 @@ class Settings(BaseSettings):
             lines = [_explain(item) for item in error.errors()]
         given = {name: data.get(name, cls.model_fields[name].default) for name in _DURATIONS if name not in bad}
         lines += _between({name: _INTEGER.validate_python(value) for name, value in given.items()})
+        if not lines and (mistake := made.endpoint.tls_mistake):
+            lines = [mistake]
         if lines:
             raise SettingsError(tuple(lines))
         return made
@@ -171,7 +183,8 @@ class Settings(BaseSettings):
     @property
     def endpoint(self) -> Endpoint:
         """The URL taken apart, with the separate password filled in."""
-        return parse_url(self.redis_url).with_password(self.redis_password)
+        place = parse_url(self.redis_url).with_password(self.redis_password)
+        return place.with_tls(TlsFiles(self.tls_ca_file, self.tls_cert_file, self.tls_key_file))
 
     @property
     def sink_addresses(self) -> dict[str, SinkAddress]:

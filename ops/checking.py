@@ -83,7 +83,7 @@ def check(
     """
     wanted = "queue" not in skip and (not only or "queue" in only)
     console.status_line("preflight: asking the queue's Redis ...")
-    queue = look_at_queue(config.queue_url) if config is not None and wanted else None
+    queue = look_at_queue(config.queue_address) if config is not None and wanted else None
     preflight = Preflight(switch, queue=queue, violations=violations, only=only, skip=skip, before_init=before_init)
     try:
         return preflight.run(lambda text: console.status_line(f"preflight: {text} ..."))

@@ -28,6 +28,9 @@ def control_for(target: Target) -> tuple[Controller, tuple[str, ...]]:
         assumed = Settings.model_construct(
             redis_url=target.url,
             redis_password=target.endpoint.password,
+            tls_ca_file=target.endpoint.tls_files.ca_file,
+            tls_cert_file=target.endpoint.tls_files.cert_file,
+            tls_key_file=target.endpoint.tls_files.key_file,
             prefix=target.prefix,
             actor=target.actor,
             timeout_ms=target.timeout_ms,

@@ -99,12 +99,16 @@ def redis_cli_line(target: Target, scope: Scope | None, reason: str) -> str:
     words = ["redis-cli"]
     if place.scheme == "unix":
         words += ["-s", place.path]
-    elif place.scheme == "redis+sentinel":
+    elif place.by_sentinel:
         words += ["-h", f"<master {place.master}>"]
     else:
         words += ["-h", place.hosts[0][0], "-p", str(place.hosts[0][1])]
     words += ["-n", str(place.db)] if place.db else []
-    words += ["--tls"] if place.scheme == "rediss" else []
+    if place.tls:
+        files = place.tls_files
+        words += ["--tls"]
+        for option, path in (("--cacert", files.ca_file), ("--cert", files.cert_file), ("--key", files.key_file)):
+            words += [option, path] if path else []
     words += ["--user", place.username] if place.username else []
     words += ["--askpass"] if place.password else []
     return shlex.join([*words, "SET", target.keys.scope_state(scope), f"ENGAGED {reason.strip()}"])

@@ -59,11 +59,11 @@ def main(context: click.Context, queue_names: str | None, ungated: str | None, b
         return
     wanted = {"queues": queue_names, "ungated_queues": ungated}
     config, switch = _settings({name: value for name, value in wanted.items() if value is not None})
-    _reach(config.queue_url)
+    _reach(config.queue_address)
     try:
         sys.exit(_run(config, switch, burst))
     except redis.RedisError as error:  # it went away, or refuses us, before the worker was at work
-        _unusable(config.queue_url, error)
+        _unusable(config.queue_address, error)
 
 
 @main.command()
@@ -103,13 +103,13 @@ def place(name: str, symbol: str, ticks: tuple[Path, ...], speed: str, scopes: t
     # The first ticks come at once, so that the strategy has its history and trades within seconds.
     paced = {**feed, "speed": speed, "lead": _LEAD}
     spec = {"name": name, "symbol": symbol, "feed": paced, "scopes": list(scopes)}
-    client = queues.connect(config.queue_url)
+    client = queues.connect(config.queue_address)
     try:
         job = queues.place_engine(client, spec)
     except InvalidInput as error:
         _fail(str(error), _EXIT_USAGE)
     except (redis.RedisError, OSError) as error:
-        _unusable(config.queue_url, error)
+        _unusable(config.queue_address, error)
     finally:
         client.close()
     click.echo(f"engine {name} is on the queue {queues.ENGINES} as job {job.id}")
@@ -152,7 +152,7 @@ def gateway(journal: str | None, scopes: tuple[str, ...], max_age_ms: int) -> No
     name = journal or config.admission_journal
     if not name or not config.venue_url:
         _fail("a gateway needs --journal (or WORKERS_ADMISSION_JOURNAL) and WORKERS_VENUE_URL", _EXIT_USAGE)
-    _reach(config.queue_url)
+    _reach(config.queue_address)
     process = _new_name()
     logs.configure(config.log_level, worker=process)
     try:
@@ -213,12 +213,12 @@ def _run(config: settings.WorkerSettings, switch: Settings, burst: bool) -> int:
     worker = EngineWorker(
         config,
         name=name,
-        connection=queues.connect(config.queue_url),
-        heart_connection=queues.connect(config.queue_url, _HEART_TIMEOUT_S),
+        connection=queues.connect(config.queue_address),
+        heart_connection=queues.connect(config.queue_address, _HEART_TIMEOUT_S),
         agents=agents,
     )
     gating = ", ".join(f"{queue} ({'gated' if config.gated(queue) else 'ungated'})" for queue in config.queues)
-    _say(f"worker {name}: queues {gating} at {_shown(config.queue_url)}, switch at {_shown(switch.redis_url)}")
+    _say(f"worker {name}: queues {gating} at {_shown(config.queue_address)}, switch at {_shown(switch.redis_url)}")
     if config.id_file is None:
         return worker.run(burst=burst)
     try:
@@ -238,9 +238,9 @@ def _new_name() -> str:
 
 
 def _shown(url: str) -> str:
-    """The address without user and password."""
+    """The address alone: no user, no password, nothing of what stands behind the path."""
     parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _say(text: str) -> None:

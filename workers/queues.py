@@ -8,6 +8,7 @@ Specifications are checked before they are enqueued, so a mistake is the caller'
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 from uuid import uuid4
 
@@ -34,12 +35,19 @@ _NO_LIMIT = -1
 
 
 def connect(url: str, timeout_s: float = 5.0) -> redis.Redis:
-    """A client of its own for the queue's Redis: binary replies (RQ needs them), short timeouts, no repeated writes.
+    """A client of its own for the queue's Redis: binary replies (RQ needs them), short timeouts, no repeated writes,
+    and with a rediss URL name and authority verified, in TLS 1.2 or newer.
 
     redis-py repeats a command after a lost reply unless told otherwise; a repeated claim would take two jobs.
     """
+    strict: dict[str, Any] = {
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": True,
+        "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+    }
     return redis.Redis.from_url(
         url,
+        **(strict if url.startswith("rediss:") else {}),
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),

@@ -11,6 +11,7 @@ import difflib
 import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -46,6 +47,14 @@ class WorkerSettings(BaseSettings):
         repr=False,
         description="Redis of the job queue: redis, rediss or unix URL. Keep it apart from the switch's Redis.",
     )
+    queue_password: str = Field(
+        "", repr=False, description="Its password, where the URL has none; best given as a secret file."
+    )
+    queue_tls_ca_file: str = Field(
+        "", description="Authorities that are trusted with a rediss URL (PEM); none: those of the system."
+    )
+    queue_tls_cert_file: str = Field("", description="This worker's certificate (PEM), where that Redis asks for one.")
+    queue_tls_key_file: str = Field("", description="Its key (PEM, no passphrase); none: it is with the certificate.")
     prefix: str = Field(
         "workers",
         pattern=r"^[A-Za-z0-9_.{}-]{1,64}$",
@@ -106,8 +115,13 @@ class WorkerSettings(BaseSettings):
         shape = "write redis://host:port/db, rediss://host:port/db or unix:///path?db=0"
         try:
             found = parse_url(value)  # type: ignore[no-untyped-call]
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{error}: {shape}") from None
+        except (ValueError, TypeError):
+            # Not what it says: where the @host was forgotten, the password is taken for a port, and quoted.
+            raise ValueError(f"it cannot be read: {shape}") from None
+        if {"username", "password"} & set(parse_qs(urlsplit(value).query)):
+            raise ValueError("user and password stand before the @, or the latter in WORKERS_QUEUE_PASSWORD")
+        if any(name.startswith("ssl") for name in found):
+            raise ValueError("it has TLS options: name files in WORKERS_QUEUE_TLS_CA_FILE, _CERT_FILE and _KEY_FILE")
         if not (found.get("host") or found.get("path")):
             raise ValueError(f"it names no host and no socket: {shape}")
         if strange := sorted(set(found) & _NOT_IN_URL):
@@ -159,6 +173,32 @@ class WorkerSettings(BaseSettings):
                 "venue inside of a worker: set WORKERS_VENUE_URL"
             )
         return self
+
+    @model_validator(mode="after")
+    def _tls_is_meant(self) -> Self:
+        files = (self.queue_tls_ca_file, self.queue_tls_cert_file, self.queue_tls_key_file)
+        if any(files) and self.queue_url.startswith("redis://"):
+            raise ValueError("queue_tls_*_file is set, but queue_url speaks no TLS: write rediss://, or leave them out")
+        if self.queue_tls_key_file and not self.queue_tls_cert_file:
+            raise ValueError("queue_tls_key_file is set without queue_tls_cert_file: name the certificate as well")
+        return self
+
+    @property
+    def queue_address(self) -> str:
+        """The URL with the separate password and the files filled in: a secret, never to be shown."""
+        parts = urlsplit(self.queue_url)
+        user, _, place = parts.netloc.rpartition("@")
+        if self.queue_password and ":" not in user:
+            parts = parts._replace(netloc=f"{user}:{quote(self.queue_password, safe='')}@{place}")
+        files = {
+            "ssl_ca_certs": self.queue_tls_ca_file,
+            "ssl_certfile": self.queue_tls_cert_file,
+            "ssl_keyfile": self.queue_tls_key_file,
+        }
+        if parts.scheme == "rediss" and any(files.values()):
+            words = urlencode({name: path for name, path in files.items() if path})
+            parts = parts._replace(query="&".join(filter(None, (parts.query, words))))
+        return parts.geturl()
 
     def gated(self, queue: str) -> bool:
         """Whether jobs of `queue` start only while the gate is open."""

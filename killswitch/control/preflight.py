@@ -130,7 +130,7 @@ class Preflight:
         if wants("rights"):
             step("asking what this user may do")
             facts = replace(facts, rights=survey.look_at_rights(wire, self._keys))
-        if wants("sentinels") and self._endpoint.scheme == "redis+sentinel":
+        if wants("sentinels") and self._endpoint.by_sentinel:
             step("asking the sentinels")
             facts = replace(facts, sentinels=survey.look_at_sentinels(self._endpoint, self._timeout_s))
         if wants("members"):

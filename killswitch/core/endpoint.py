@@ -11,18 +11,33 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from killswitch.core.modes import InvalidInput
 
-__all__ = ["Endpoint", "parse_url"]
+__all__ = ["Endpoint", "TlsFiles", "parse_url"]
 
-SCHEMES = ("redis", "rediss", "unix", "redis+sentinel")
-_DEFAULT_PORT = {"redis": 6379, "rediss": 6379, "redis+sentinel": 26379}
+SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_DEFAULT_PORT = {"redis": 6379, "rediss": 6379, "redis+sentinel": 26379, "rediss+sentinel": 26379}
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Paths: the authorities that are trusted (empty: the system's), this client's certificate and its key (empty: the
+    key is in the file of the certificate)."""
+
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+    @property
+    def given(self) -> bool:
+        """Whether any is set."""
+        return bool(self.ca_file or self.cert_file or self.key_file)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One Redis, or the sentinels that know which one is the master.
 
-    `hosts` holds one pair for redis and rediss, one or more for redis+sentinel, none for unix. The credentials are the
-    server's; a sentinel that demands some is given the same.
+    `hosts` holds one pair for redis and rediss, one or more for the sentinels, none for unix. The credentials are the
+    server's; a sentinel that demands some is given the same. With `rediss+sentinel` both speak TLS.
     """
 
     scheme: str
@@ -32,6 +47,34 @@ class Endpoint:
     username: str = ""
     password: str = field(default="", repr=False)
     master: str = ""
+    tls_files: TlsFiles = TlsFiles()
+
+    @property
+    def by_sentinel(self) -> bool:
+        """Whether sentinels are to be asked first."""
+        return self.scheme.endswith("+sentinel")
+
+    @property
+    def tls(self) -> bool:
+        """Whether everything goes through TLS."""
+        return self.scheme.startswith("rediss")
+
+    @property
+    def tls_mistake(self) -> str:
+        """What is wrong about the files for this address; empty where nothing is."""
+        files = self.tls_files
+        if files.given and not self.tls and self.scheme != "unix":
+            return (
+                "KILLSWITCH_TLS_CA_FILE, _CERT_FILE or _KEY_FILE is set, but the URL speaks no TLS: write rediss:// or "
+                "rediss+sentinel://, or leave them out"
+            )
+        if files.key_file and not files.cert_file:
+            return "KILLSWITCH_TLS_KEY_FILE is set without KILLSWITCH_TLS_CERT_FILE: name the certificate as well"
+        return ""
+
+    def with_tls(self, files: TlsFiles) -> Endpoint:
+        """The same place, with these files for its connections."""
+        return replace(self, tls_files=files)
 
     def with_password(self, password: str) -> Endpoint:
         """The same place with `password`, unless the URL has one of its own or `password` is empty."""
@@ -47,8 +90,8 @@ class Endpoint:
 
 def _refuse(rule: str) -> InvalidInput:
     return InvalidInput(
-        f"the Redis URL {rule}; write redis://[user:password@]host:port/db, rediss://..., unix:///path/to/socket?db=0 "
-        "or redis+sentinel://host:port,host:port/master-name/db"
+        f"the Redis URL {rule}; write redis://[user:password@]host:port/db, rediss://..., unix:///path/to/socket?db=0, "
+        "redis+sentinel://host:port,host:port/master-name/db or rediss+sentinel://..."
     )
 
 
@@ -66,7 +109,7 @@ def _hosts(netloc: str, scheme: str) -> tuple[tuple[str, int], ...]:
         if port == 0:
             raise _refuse("has the port 0")
         found.append((host, port or _DEFAULT_PORT[scheme]))
-    if scheme != "redis+sentinel" and len(found) != 1:
+    if not scheme.endswith("+sentinel") and len(found) != 1:
         raise _refuse("names several hosts, which only redis+sentinel may")
     return tuple(found)
 
@@ -101,10 +144,12 @@ def parse_url(url: str) -> Endpoint:
         return Endpoint("unix", path=unquote(parts.path), db=db, username=username, password=password)
     if "@" in parts.path + parts.query + parts.fragment:
         raise _refuse("has an @ behind its host: in a password write %2F for /, %3F for ? and %23 for #")
+    if any(name.startswith("ssl") for name in query):
+        raise _refuse("has TLS options behind the ?: name files in KILLSWITCH_TLS_CA_FILE, _CERT_FILE and _KEY_FILE")
     hosts = _hosts(parts.netloc, parts.scheme)
     pieces = [unquote(piece) for piece in parts.path.split("/") if piece]
     master = ""
-    if parts.scheme == "redis+sentinel":
+    if parts.scheme.endswith("+sentinel"):
         if not pieces:
             raise _refuse("names no sentinel master")
         master = pieces.pop(0)

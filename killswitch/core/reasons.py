@@ -70,6 +70,16 @@ class Code(StrEnum):
         "`killswitch reset --for` permits again.",
     )
     UNREACHABLE = "unreachable", "No connection to Redis can be made.", "Does Redis run? Is KILLSWITCH_REDIS_URL right?"
+    TLS_EXPIRED = (
+        "tls_expired",
+        "A certificate of the connection to Redis has expired, ours or the server's, or is not valid yet.",
+        "Renew it where it lies (no restart is needed); look at the clock of this host.",
+    )
+    TLS_REFUSED = (
+        "tls_refused",
+        "No TLS connection comes about: an unknown authority, another name, no client certificate, an unreadable file.",
+        "Read the reason text; look at the files that KILLSWITCH_TLS_CA_FILE, _CERT_FILE and _KEY_FILE name.",
+    )
     DISCONNECTED = "disconnected", "The connection to Redis ended.", "None if it comes back; else look at Redis."
     NO_ANSWER = (
         "no_answer",

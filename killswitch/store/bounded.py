@@ -66,7 +66,7 @@ def split_brain_ms(reach: Callable[[int], Wire], endpoint: Endpoint) -> int | No
 
     `reach` makes a connection by a time (`clock.now_ns`). It is taken for granted that all servers are set up alike.
     """
-    if endpoint.scheme != "redis+sentinel":
+    if not endpoint.by_sentinel:
         return 0
     until_ns = now_ns() + int(_SPLIT_S * 1e9)
     try:

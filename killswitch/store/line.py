@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from killswitch.clock import wall_ms, wall_text
 from killswitch.core.answer import Answer, parse_answer
 from killswitch.core.endpoint import Endpoint
 from killswitch.core.reasons import Code
@@ -49,10 +50,12 @@ class QuestionLine:
 
     def ask_read(self, nonce: int) -> None:
         """Sends a renewal. Raises StoreUnavailable."""
+        self._check_certificates()
         self._wire.send("FCALL", "ks_read", len(self._keys), *self._keys, nonce)
 
     def ask_beat(self, nonce: int, beat: Beat) -> None:
         """Sends a beat. Raises StoreUnavailable."""
+        self._check_certificates()
         pairs = [text for pair in beat.fields.items() for text in pair]
         self._wire.send(
             "FCALL",
@@ -69,6 +72,14 @@ class QuestionLine:
             beat.instance,
             *pairs,
         )
+
+    def _check_certificates(self) -> None:
+        """A connection outlives its certificates, but whoever wants to stop the fleet needs a new one: where none can
+        be made any more, nobody goes on trading. A renewed certificate is met by connecting again."""
+        if self._wire.expires_ms and wall_ms() >= self._wire.expires_ms:
+            raise StoreUnavailable(
+                Code.TLS_EXPIRED, f"a certificate of this connection ended at {wall_text(self._wire.expires_ms)}"
+            )
 
     def answers(self) -> list[Answer | StoreRefused]:
         """What has arrived, without waiting. Raises StoreUnavailable at the end, BadAnswer on nonsense."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 from killswitch.clock import now_ns
+from killswitch.core.endpoint import TlsFiles
+from killswitch.store.tls import client_context
 
 __all__ = ["Address", "left_s", "open_tcp", "open_unix", "resolve"]
 
@@ -91,14 +92,15 @@ def _outcome(lookup: _Lookup, deadline_ns: int) -> list[Address] | Exception:
     return lookup.outcome
 
 
-def open_tcp(host: str, port: int, limit_s: float, tls: bool) -> socket.socket:
+def open_tcp(host: str, port: int, limit_s: float, tls: TlsFiles | None = None) -> socket.socket:
     """A connected socket, within `limit_s` seconds for the name and the connection together (and, with `tls`, once
-    more for each step of its greeting). Several addresses of a name share the time.
+    more for its greeting). Several addresses of a name share the time.
 
     Raises:
         OSError, ValueError: not reached, TimeoutError when that took too long; or a name that can be none.
     """
     deadline_ns = now_ns() + int(limit_s * 1e9)
+    context = None if tls is None else client_context(tls)
     (found,) = resolve([(host, port)], limit_s)
     if isinstance(found, Exception):
         raise found
@@ -110,7 +112,7 @@ def open_tcp(host: str, port: int, limit_s: float, tls: bool) -> socket.socket:
             sock.connect(address)
             _prepare(sock)
             sock.settimeout(limit_s)
-            return ssl.create_default_context().wrap_socket(sock, server_hostname=host) if tls else sock
+            return sock if context is None else context.wrap_socket(sock, server_hostname=host)
         except OSError as error:
             sock.close()
             failure = error

@@ -12,6 +12,7 @@ import contextlib
 import os
 import selectors
 import socket
+import ssl
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,11 +23,13 @@ from killswitch.core.endpoint import Endpoint
 from killswitch.core.reasons import Code
 from killswitch.errors import StoreUnavailable
 from killswitch.store.reach import Address, left_s, resolve
+from killswitch.store.tls import client_context, trouble
 
 __all__ = ["master_address"]
 
 _CHUNK = 65536
 _NOTHING = object()
+_TELLING = (Code.UNREACHABLE, Code.TLS_REFUSED, Code.TLS_EXPIRED)  # the most telling last
 _GRACE = 4  # the fraction of the time limit for which the others are waited for once one has answered
 
 
@@ -42,18 +45,29 @@ class _Named:
 class _Inquiry:
     """One sentinel: connected to, asked, and asked again with a password if it wants one."""
 
-    def __init__(self, endpoint: Endpoint, place: tuple[str, int], selector: selectors.BaseSelector) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        place: tuple[str, int],
+        selector: selectors.BaseSelector,
+        context: ssl.SSLContext | None,
+    ) -> None:
         self.found: _Named | None = None
         self.failure = ""
+        self.code = Code.UNREACHABLE
         self._endpoint = endpoint
+        self._name = place[0]
+        self._context = context
         self._who = f"the sentinel at {place[0]}:{place[1]}"
         self._selector = selector
         self._addresses: list[Address] = []
         self._sock: socket.socket | None = None
         self._is_connected = False
+        self._is_greeting = False
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self._replies: list[object] = []
         self._greeted = False
+        self._asked = False
 
     @property
     def is_over(self) -> bool:
@@ -76,14 +90,22 @@ class _Inquiry:
                 if error := self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                     raise OSError(error, os.strerror(error))
                 self._is_connected = True
+                self._begin_tls()
+            if self._is_greeting:
+                self._greet()
+            elif self._asked:
+                self._take(self._sock.recv(_CHUNK))
+            else:
                 self._selector.modify(self._sock, selectors.EVENT_READ, self)
                 self._ask()
-            else:
-                self._take(self._sock.recv(_CHUNK))
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             pass
         except (OSError, hiredis.HiredisError, ValueError) as error:
-            if self._is_connected:
+            told = trouble(error) if isinstance(error, OSError) else None
+            if told:
+                self.code = told[0]
+                self._fail(told[1])
+            elif self._is_connected:
                 self._fail(f"broke off: {error}")
             else:
                 self._connect(str(error))
@@ -113,8 +135,34 @@ class _Inquiry:
             self._sock.connect_ex(address)
         self._selector.register(self._sock, selectors.EVENT_WRITE, self)
 
+    def _begin_tls(self) -> None:
+        """From here on the socket speaks TLS, where that is wanted; nothing is asked before the name is proved."""
+        if self._context is not None and self._sock is not None:
+            self._selector.unregister(self._sock)
+            self._sock = self._context.wrap_socket(
+                self._sock, server_hostname=self._name, do_handshake_on_connect=False
+            )
+            self._selector.register(self._sock, selectors.EVENT_WRITE, self)
+            self._is_greeting = True
+
+    def _greet(self) -> None:
+        """One more step of the greeting, as far as it goes without waiting."""
+        assert isinstance(self._sock, ssl.SSLSocket)
+        try:
+            self._sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._selector.modify(self._sock, selectors.EVENT_READ, self)
+            return
+        except ssl.SSLWantWriteError:
+            self._selector.modify(self._sock, selectors.EVENT_WRITE, self)
+            return
+        self._is_greeting = False
+        self._selector.modify(self._sock, selectors.EVENT_READ, self)
+        self._ask()
+
     def _ask(self) -> None:
         assert self._sock is not None
+        self._asked = True
         master, password = self._endpoint.master, self._endpoint.password
         words: list[tuple[str, ...]] = [
             ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", master),
@@ -177,8 +225,12 @@ def master_address(endpoint: Endpoint, limit_s: float) -> tuple[str, int]:
     begun = now_ns()
     deadline_ns = begun + int(limit_s * 1e9)
     addresses = resolve(endpoint.hosts, limit_s / 2)  # a name that is late must not use up the time of the others
+    try:
+        context = client_context(endpoint.tls_files) if endpoint.tls else None
+    except OSError as error:
+        raise StoreUnavailable(Code.TLS_REFUSED, str(error)) from None
     with selectors.DefaultSelector() as selector:
-        asked = [_Inquiry(endpoint, place, selector) for place in endpoint.hosts]
+        asked = [_Inquiry(endpoint, place, selector, context) for place in endpoint.hosts]
         try:
             for inquiry, found in zip(asked, addresses, strict=True):
                 inquiry.begin(found)
@@ -189,7 +241,10 @@ def master_address(endpoint: Endpoint, limit_s: float) -> tuple[str, int]:
                 inquiry.close()
     named = [inquiry.found for inquiry in asked if inquiry.found is not None]
     if not named:
-        raise StoreUnavailable(Code.UNREACHABLE, "; ".join(inquiry.failure for inquiry in asked))
+        code = max(
+            (inquiry.code for inquiry in asked), key=(Code.UNREACHABLE, Code.TLS_REFUSED, Code.TLS_EXPIRED).index
+        )
+        raise StoreUnavailable(code, "; ".join(inquiry.failure for inquiry in asked))
     best = max(named, key=lambda one: (one.generation, named.count(one)))
     return best.host, best.port
 

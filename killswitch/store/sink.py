@@ -46,7 +46,7 @@ def raise_fences(name: str, address: SinkAddress, epochs: Mapping[str, int], lim
         sock = (
             open_unix(address.path, limit_s)
             if address.scheme == "unix"
-            else open_tcp(address.host, address.port, limit_s, tls=False)
+            else open_tcp(address.host, address.port, limit_s)
         )
     except (OSError, ValueError) as error:
         raised.trouble = f"cannot be reached ({error})"

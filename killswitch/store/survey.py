@@ -122,7 +122,7 @@ def look_at_sentinels(endpoint: Endpoint, limit_s: float) -> tuple[SentinelFacts
 
 def _sentinel(endpoint: Endpoint, host: str, port: int, limit_s: float) -> SentinelFacts:
     where = f"{host}:{port}"
-    place = Endpoint("redis", ((host, port),))
+    place = Endpoint("rediss" if endpoint.tls else "redis", ((host, port),), tls_files=endpoint.tls_files)
     try:
         try:
             wire = connect(place, limit_s, "killswitch-preflight")

@@ -16,12 +16,14 @@ from typing import Any, cast
 
 import hiredis
 
-from killswitch.clock import now_ns
+from killswitch.clock import now_ns, wall_ms, wall_text
 from killswitch.core.endpoint import Endpoint
 from killswitch.core.reasons import Code
-from killswitch.errors import LibraryMissing, StoreRefused, StoreUnavailable
+from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.store.reach import left_s, open_tcp, open_unix
+from killswitch.store.refusals import refusal
 from killswitch.store.sentinel import master_address
+from killswitch.store.tls import last_ms, trouble
 
 __all__ = ["Push", "Wire", "connect", "refusal"]
 
@@ -31,36 +33,6 @@ _NOTHING = object()
 Push = hiredis.PushNotification
 """An out-of-band message (RESP3): an invalidation, or a message of a channel."""
 
-_REFUSALS = {
-    "OOM": Code.REDIS_OOM,
-    "MISCONF": Code.REDIS_MISCONF,
-    "NOREPLICAS": Code.REDIS_NOREPLICAS,
-    "READONLY": Code.REDIS_READONLY,
-    "MASTERDOWN": Code.REDIS_READONLY,
-    "BUSY": Code.REDIS_BUSY,
-    "LOADING": Code.REDIS_LOADING,
-    "NOAUTH": Code.REDIS_DENIED,
-    "NOPERM": Code.REDIS_DENIED,
-    "WRONGPASS": Code.REDIS_DENIED,
-}
-
-
-def refusal(text: str) -> StoreRefused:
-    """The error for an error reply: classified by its first word, carrying the server's own text."""
-    # ACL refusals inside a function come behind "ERR ", so the word is looked for there as well.
-    words = text.replace("-", " ").split(maxsplit=2)
-    for word in words[:2]:
-        if word in _REFUSALS:
-            return StoreRefused(_REFUSALS[word], text)
-    if text.removeprefix("ERR ").startswith("Function not found"):  # elsewhere it is a part of somebody's reason
-        return LibraryMissing(
-            Code.LIBRARY_MISSING, "the function library is not loaded in this Redis: run `killswitch init`"
-        )
-    # The last two are said of a command inside a function, by Valkey and later Redis, and by Redis 7.0.
-    if "NOPERM" in text or "ACL failure" in text or "The user executing the script can't" in text:
-        return StoreRefused(Code.REDIS_DENIED, text)
-    return StoreRefused(Code.REDIS_REFUSED, text)
-
 
 def _packed(words: tuple[str | bytes | int, ...]) -> bytes:
     # A lone surrogate (from a file name, say) is sent as "?": it must not stop the sender.
@@ -69,12 +41,14 @@ def _packed(words: tuple[str | bytes | int, ...]) -> bytes:
 
 
 class Wire:
-    """A connected, authenticated RESP3 connection. `timeout_s` bounds each wait for an answer."""
+    """A connected, authenticated RESP3 connection. `timeout_s` bounds each wait for an answer. `expires_ms`: when the
+    first of its certificates ends (0: none does), in milliseconds since the Unix epoch; a connection outlives it."""
 
-    def __init__(self, sock: socket.socket, peer: str, timeout_s: float) -> None:
+    def __init__(self, sock: socket.socket, peer: str, timeout_s: float, expires_ms: int = 0) -> None:
         self._sock = sock
         self._peer = peer
         self.timeout_s = timeout_s
+        self.expires_ms = expires_ms
         self._is_broken = False
         self._reader = hiredis.Reader(notEnoughData=_NOTHING)
         self.pushes: list[Push] = []
@@ -82,6 +56,11 @@ class Wire:
     def fileno(self) -> int:
         """Descriptor to wait on; -1 once broken or closed."""
         return -1 if self._is_broken else self._sock.fileno()
+
+    @property
+    def tls(self) -> bool:
+        """Whether it speaks TLS."""
+        return isinstance(self._sock, ssl.SSLSocket)
 
     @property
     def peer(self) -> str:
@@ -226,6 +205,8 @@ class Wire:
         self._is_broken = True  # closing is the owner's
         if error is None:
             return StoreUnavailable(Code.DISCONNECTED, f"{self._peer} closed the connection")
+        if told := trouble(error):
+            return StoreUnavailable(told[0], f"{self._peer}: {told[1]}")
         if isinstance(error, TimeoutError):
             return StoreUnavailable(Code.NO_ANSWER, f"{self._peer} did not answer within {self.timeout_s:.3g} s")
         return StoreUnavailable(Code.DISCONNECTED, f"the connection to {self._peer} broke: {error}")
@@ -237,15 +218,30 @@ def _open(endpoint: Endpoint, host: str, port: int, limit_s: float) -> Wire:
         if endpoint.scheme == "unix":
             sock = open_unix(endpoint.path, limit_s)
         else:
-            sock = open_tcp(host, port, limit_s, endpoint.scheme == "rediss")
+            sock = open_tcp(host, port, limit_s, endpoint.tls_files if endpoint.tls else None)
     except TimeoutError as error:
         why = f": {error}" if "name" in str(error) else ""
         raise StoreUnavailable(
             Code.UNREACHABLE, f"{peer} did not accept a connection in {limit_s:.3g} s{why}"
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a name or path that can not be one (UnicodeError, null byte)
-        raise StoreUnavailable(Code.UNREACHABLE, f"{peer} cannot be reached: {error}") from None
-    return Wire(sock, peer, limit_s)
+        code, why = (isinstance(error, OSError) and trouble(error)) or (Code.UNREACHABLE, f"cannot be reached: {error}")
+        raise StoreUnavailable(code, f"{peer}: {why}" if code is not Code.UNREACHABLE else f"{peer} {why}") from None
+    return Wire(sock, peer, limit_s, last_ms(sock, endpoint.tls_files))
+
+
+def _greet(wire: Wire, *hello: str | bytes | int) -> object:
+    """The answer to the greeting. A server that does not accept this client's certificate says so by ending the
+    connection, and its words on that do not always arrive before the end does."""
+    try:
+        return wire.call(*hello)
+    except StoreUnavailable as error:
+        if error.code is not Code.DISCONNECTED or not wire.tls:
+            raise
+        if wire.expires_ms and wall_ms() >= wire.expires_ms:
+            ended = f"this client's certificate ended at {wall_text(wire.expires_ms)}"
+            raise StoreUnavailable(Code.TLS_EXPIRED, f"{wire.peer} ended the connection: {ended}") from None
+        raise StoreUnavailable(error.code, f"{error.reason}; does it accept this client's certificate?") from None
 
 
 def connect(endpoint: Endpoint, timeout_s: float, name: str = "killswitch", deadline_ns: int | None = None) -> Wire:
@@ -264,7 +260,7 @@ def connect(endpoint: Endpoint, timeout_s: float, name: str = "killswitch", dead
         return timeout_s if deadline_ns is None else min(timeout_s, left_s(deadline_ns))
 
     host, port = endpoint.hosts[0] if endpoint.hosts else ("", 0)
-    if endpoint.scheme == "redis+sentinel":
+    if endpoint.by_sentinel:
         host, port = master_address(endpoint, limit_s())
     wire = _open(endpoint, host, port, limit_s())
     hello: list[str | bytes | int] = ["HELLO", 3]
@@ -272,9 +268,9 @@ def connect(endpoint: Endpoint, timeout_s: float, name: str = "killswitch", dead
         hello += ["AUTH", endpoint.username or "default", endpoint.password]
     try:
         wire.timeout_s = limit_s()
-        greeting = wire.call(*hello, "SETNAME", name)
+        greeting = _greet(wire, *hello, "SETNAME", name)
         role = greeting.get(b"role") if isinstance(greeting, dict) else None
-        if endpoint.scheme == "redis+sentinel" and role == b"replica":
+        if endpoint.by_sentinel and role == b"replica":
             # A sentinel cut off from the others, or a fail-over under way: what is said here may be old.
             raise StoreRefused(
                 Code.REDIS_READONLY, f"{wire.peer} is a replica, though the sentinels call it the master"

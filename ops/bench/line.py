@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from types import TracebackType
 from typing import Any, cast
 
@@ -12,6 +11,7 @@ import hiredis
 from killswitch import Code, InvalidInput, Settings, StoreUnavailable
 from killswitch.clock import now_ns
 from ops.bench.errors import BenchError
+from ops.tls import wrapped
 
 __all__ = ["Line"]
 
@@ -95,7 +95,7 @@ class Line:
 
 def _connect(settings: Settings) -> socket.socket:
     endpoint = settings.endpoint
-    if endpoint.scheme == "redis+sentinel":
+    if endpoint.by_sentinel:
         raise InvalidInput("benchmarks need the URL of one server: give redis://, rediss:// or unix://")
     try:
         if endpoint.scheme == "unix":
@@ -107,8 +107,6 @@ def _connect(settings: Settings) -> socket.socket:
         sock = socket.create_connection((host, port), settings.timeout_ms / 1000)
         sock.settimeout(_TIMEOUT_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if endpoint.scheme == "rediss":
-            return ssl.create_default_context().wrap_socket(sock, server_hostname=host)
-        return sock
+        return wrapped(sock, endpoint) if endpoint.tls else sock
     except OSError as error:
         raise StoreUnavailable(Code.UNREACHABLE, f"Redis at {endpoint} cannot be reached: {error}") from None

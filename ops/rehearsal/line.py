@@ -4,7 +4,6 @@ answered."""
 from __future__ import annotations
 
 import socket
-import ssl
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +13,7 @@ from killswitch import Settings
 from killswitch.clock import now_ns
 from ops.exit_codes import Exit
 from ops.rehearsal.plan import RehearsalError
+from ops.tls import wrapped
 
 __all__ = ["RawLine"]
 
@@ -31,7 +31,7 @@ class RawLine:
         where = settings.endpoint
         self._where = str(where)
         self._received_ns = 0
-        if where.scheme == "redis+sentinel":
+        if where.by_sentinel:
             raise RehearsalError(
                 f"{where}: the demonstration sends a bare SET: give the URL of the server itself", Exit.USAGE
             )
@@ -44,9 +44,8 @@ class RawLine:
             else:
                 self._socket = socket.create_connection(where.hosts[0], _TIMEOUT_S)
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if where.scheme == "rediss":
-                context = ssl.create_default_context()
-                self._socket = context.wrap_socket(self._socket, server_hostname=where.hosts[0][0])
+            if where.tls:
+                self._socket = wrapped(self._socket, where)
         except OSError as error:
             raise self._lost(error) from None
         if where.password:

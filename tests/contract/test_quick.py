@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from killswitch import Controller, InvalidInput, Scope, Settings, SettingsError, StoreUnavailable, quick
 from killswitch import settings as full
+from killswitch.core.endpoint import TlsFiles
 from tests.support.proxy import Proxy
 from tests.support.server import RealServer
 from tests.support.surroundings import surroundings
@@ -62,6 +63,16 @@ def test_without_any_source_both_give_the_defaults(tmp_path: Path) -> None:
     with surroundings(tmp_path):
         assert by_quick() == by_settings()
         assert by_quick() is not None
+
+
+def test_files_of_tls_are_found_in_every_source(tmp_path: Path) -> None:
+    """Certificate and authority may come from three places, and lead to one connection."""
+    environment = {"KILLSWITCH_REDIS_URL": "rediss://h", "KILLSWITCH_TLS_CA_FILE": "/ca.pem"}
+    secrets = {"killswitch_tls_key_file": "/key.pem", "killswitch_redis_password": "pw"}
+    with surroundings(tmp_path, environment, "KILLSWITCH_TLS_CERT_FILE=/cert.pem\n", secrets):
+        assert by_quick() == by_settings()
+        target = quick.read_target()
+        assert target.endpoint.tls_files == TlsFiles("/ca.pem", "/cert.pem", "/key.pem")
 
 
 VALUES = {

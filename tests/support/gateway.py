@@ -126,7 +126,7 @@ class GatewayThread:
         self, server: RealServer, venue_url: str, max_age_ms: int = 60_000, scopes: tuple[str, ...] | None = None
     ):
         config = load(queue_url=server.url.rpartition("/")[0] + "/1", venue_url=venue_url, ownership_ms=OWNERSHIP_MS)
-        self._client = queues.connect(config.queue_url, 1.0)
+        self._client = queues.connect(config.queue_address, 1.0)
         name = f"gateway-{next(_NUMBERS)}"
         options = GatewayOptions("orders", scopes, max_age_ms)
         self.gateway = make_gateway(config, fast_settings(server.unix_url), name, options, self._client)

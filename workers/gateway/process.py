@@ -63,7 +63,7 @@ def make_gateway(
 def serve(config: WorkerSettings, switch: Settings, name: str, options: GatewayOptions) -> bool:
     """Serves until told to end; whether nothing was left in flight. Raises as `make_gateway`."""
     log = logs.get(journal=options.journal)
-    client = queues.connect(config.queue_url, _OWNERSHIP_TIMEOUT_S)
+    client = queues.connect(config.queue_address, _OWNERSHIP_TIMEOUT_S)
     gateway = make_gateway(config, switch, name, options, client)
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -63,7 +63,7 @@ def replicas(facts: Facts) -> Judged:
     """An acknowledged engagement survives the loss of the master, and a cut-off master stops permitting."""
     told = need_server(facts)
     count = told.number("connected_slaves")
-    sentinel = facts.settings.scheme == "redis+sentinel"
+    sentinel = facts.settings.scheme.endswith("+sentinel")
     least, lag_s = _lag_rules(told)
     bounded = "CONFIG SET min-replicas-to-write 1, min-replicas-max-lag 1, on every server"
     if sentinel and not (least and lag_s):
@@ -106,7 +106,7 @@ def stale_replicas(facts: Facts) -> Judged:
 
 def sentinels(facts: Facts) -> Judged:
     """Enough of them, of one mind, able to promote."""
-    if facts.settings.scheme != "redis+sentinel":
+    if not facts.settings.scheme.endswith("+sentinel"):
         return skip("the URL names no sentinels")
     if not facts.sentinels:
         raise facts.why_not("sentinels")

@@ -80,6 +80,7 @@ def test_every_verb_is_there_and_explains_itself(verb: str) -> None:
         ("redis://h:1/0", "redis-cli -h h -p 1 SET ks:state 'ENGAGED x'"),
         ("redis://u:secret@h/3", "redis-cli -h h -p 6379 -n 3 --user u --askpass SET ks:state 'ENGAGED x'"),
         ("rediss://h", "redis-cli -h h -p 6379 --tls SET ks:state 'ENGAGED x'"),
+        ("rediss+sentinel://s:1/m/0", "redis-cli -h '<master m>' --tls SET ks:state 'ENGAGED x'"),
         ("unix:///tmp/s?db=2", "redis-cli -s /tmp/s -n 2 SET ks:state 'ENGAGED x'"),
         ("redis+sentinel://s:1,t:2/m/0", "redis-cli -h '<master m>' SET ks:state 'ENGAGED x'"),
     ],

@@ -118,7 +118,7 @@ def test_address_that_swallows_everything_leaves_time_for_the_next(resolver: Res
             end.connect_ex(full.getsockname())
         resolver.addresses = [full.getsockname(), alive.getsockname()]
         resolver.may_answer.set()
-        reached = reach.open_tcp(NAME, 1, 1.0, tls=False)
+        reached = reach.open_tcp(NAME, 1, 1.0, tls=None)
         assert reached.getpeername() == alive.getsockname()
         for end in (reached, *waiting):
             end.close()
@@ -128,7 +128,7 @@ def test_name_without_addresses_is_unreachable(resolver: Resolver) -> None:
     """Nothing to try is no crash."""
     resolver.may_answer.set()
     with pytest.raises(OSError, match="has no address"):
-        reach.open_tcp(NAME, 1, 1.0, tls=False)
+        reach.open_tcp(NAME, 1, 1.0, tls=None)
 
 
 def test_child_of_a_fork_asks_for_itself(resolver: Resolver) -> None:
