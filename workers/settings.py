@@ -27,6 +27,12 @@ Words = Annotated[tuple[str, ...], NoDecode]
 
 _NOT_IN_URL = frozenset({"decode_responses", "encoding", "retry", "retry_on_timeout", "retry_on_error"})
 """RQ reads binary replies only, and a repeated command could claim two jobs."""
+_FILES_IN_URL = {
+    "queue_tls_ca_file": "ssl_ca_certs",
+    "queue_tls_cert_file": "ssl_certfile",
+    "queue_tls_key_file": "ssl_keyfile",
+}
+"""How redis-py calls these files in a URL; every other of its TLS options would loosen something."""
 _SECRETS_DIR = "/run/secrets"
 
 
@@ -120,7 +126,7 @@ class WorkerSettings(BaseSettings):
             raise ValueError(f"it cannot be read: {shape}") from None
         if {"username", "password"} & set(parse_qs(urlsplit(value).query)):
             raise ValueError("user and password stand before the @, or the latter in WORKERS_QUEUE_PASSWORD")
-        if any(name.startswith("ssl") for name in found):
+        if any(name.startswith("ssl") for name in set(found) - set(_FILES_IN_URL.values())):
             raise ValueError("it has TLS options: name files in WORKERS_QUEUE_TLS_CA_FILE, _CERT_FILE and _KEY_FILE")
         if not (found.get("host") or found.get("path")):
             raise ValueError(f"it names no host and no socket: {shape}")
@@ -190,14 +196,9 @@ class WorkerSettings(BaseSettings):
         user, _, place = parts.netloc.rpartition("@")
         if self.queue_password and ":" not in user:
             parts = parts._replace(netloc=f"{user}:{quote(self.queue_password, safe='')}@{place}")
-        files = {
-            "ssl_ca_certs": self.queue_tls_ca_file,
-            "ssl_certfile": self.queue_tls_cert_file,
-            "ssl_keyfile": self.queue_tls_key_file,
-        }
-        if parts.scheme == "rediss" and any(files.values()):
-            words = urlencode({name: path for name, path in files.items() if path})
-            parts = parts._replace(query="&".join(filter(None, (parts.query, words))))
+        files = {word: getattr(self, name) for name, word in _FILES_IN_URL.items() if getattr(self, name)}
+        if parts.scheme == "rediss" and files:
+            parts = parts._replace(query="&".join(filter(None, (parts.query, urlencode(files)))))
         return parts.geturl()
 
     def gated(self, queue: str) -> bool:

@@ -46,7 +46,7 @@ def take_down(down: Down, console: Console) -> Exit:
     control = Controller(down.switch, via=_VIA)
     engaged, trouble = _engage(down, control, console)
     try:
-        with closing(queues.connect(down.workers.queue_url)) as client:
+        with closing(queues.connect(down.workers.queue_address)) as client:
             roster = Roster(client, queue=down.queue or queues.ENGINES, prefix=down.workers.prefix)
             stopping = Stopping(roster, control, down.timeout_s, _teller(console), _waiter(console))
             names = down.engines or stopping.names()

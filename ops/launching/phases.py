@@ -64,7 +64,7 @@ def reaching() -> Iterator[None]:
 @contextmanager
 def _roster(deployment: Deployment) -> Iterator[Roster]:
     asked = deployment.asked
-    with closing(queues.connect(asked.workers.queue_url)) as client:
+    with closing(queues.connect(asked.workers.queue_address)) as client:
         yield Roster(client, queue=asked.loaded.fleet.queue, prefix=asked.workers.prefix)
 
 
@@ -110,7 +110,7 @@ def rehearsal(deployment: Deployment, phase: PhaseReport, console: Console) -> s
     """
     asked = deployment.asked
     set_to = asked.loaded.fleet.rehearsal
-    target = Target(_direct(asked.switch, deployment.server), asked.workers.queue_url, deployment.library_current)
+    target = Target(_direct(asked.switch, deployment.server), asked.workers.queue_address, deployment.library_current)
     try:
         played = perform(Plan(set_to.workers, (), _REHEARSED_SPEED, set_to.seconds), console, target)
     except RehearsalError as error:
@@ -129,13 +129,13 @@ def rehearsal(deployment: Deployment, phase: PhaseReport, console: Console) -> s
 def _direct(switch: Settings, server: str) -> Settings:
     """The same settings with the address of the master itself: a bare SET cannot ask sentinels."""
     place = switch.endpoint
-    if place.scheme != "redis+sentinel":
+    if not place.by_sentinel:
         return switch
     host, _, port = server.removeprefix("Redis at ").rpartition(":")
     shown = f"[{host}]" if ":" in host else host
     login = f"{quote(place.username, safe='')}:{quote(place.password, safe='')}@" if place.password else ""
     chosen = {name: getattr(switch, name) for name in switch.model_fields_set}
-    return Settings(**{**chosen, "redis_url": f"redis://{login}{shown}:{port}/{place.db}"})
+    return Settings(**{**chosen, "redis_url": f"{place.scheme.partition('+')[0]}://{login}{shown}:{port}/{place.db}"})
 
 
 def initialise(deployment: Deployment, phase: PhaseReport, console: Console) -> str:

@@ -119,7 +119,9 @@ def test_a_queue_that_is_not_proved_is_not_used(tls: TlsServer, monkeypatch: pyt
     """Without a certificate of ours, or under another authority, there is no connection."""
     for name, value in queue_environment(tls).items():
         monkeypatch.setenv(name, value)
-    queues.connect(worker_settings.load().queue_address).ping()
+    address = worker_settings.load().queue_address
+    assert worker_settings.load(queue_url=address).queue_url == address  # as it is handed to a process of a rehearsal
+    queues.connect(address).ping()
     wrong = {
         "queue_tls_cert_file": "",
         "queue_tls_ca_file": str(tls.files[0]),
