@@ -62,7 +62,7 @@ class Target:
 class Press:
     """An engagement that Redis has confirmed, at `engaged_ns` (`clock.now_ns`). `epoch` 0: set, not recorded yet.
     `means` tells how, as `Change.means` does. `durability` is None until it was asked for, and where it could not be
-    had."""
+    had. `operation`: its id on record."""
 
     epoch: int
     scope: str
@@ -74,6 +74,7 @@ class Press:
     engaged_ns: int
     durability: Durability | None = None
     means: str = "function"
+    operation: str = ""
 
 
 def _default_actor() -> str:
@@ -240,6 +241,7 @@ def engage(
             repeated=change.repeated,
             engaged_ns=now_ns(),
             means=change.means,
+            operation=operation,
         )
         # From here on nothing raises: the stop is set, and what is not known is told as not known.
         if on_engaged is not None:

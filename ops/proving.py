@@ -35,6 +35,7 @@ def as_outcome(press: Press) -> Outcome:
         repeated=press.repeated,
         durability=press.durability,
         means=press.means,
+        operation=press.operation,
     )
 
 

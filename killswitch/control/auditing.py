@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import closing
 
 from killswitch.core.anchor import Anchor
 from killswitch.core.chain import Chain, RawEntry
@@ -69,13 +69,8 @@ class Auditor:
         who = actor or self.settings.who
         return Anchor(self.settings.prefix, seal.position, seal.link, seal.entry_id, seal.algorithm, now_ms, who)
 
-    @contextmanager
-    def _connected(self) -> Iterator[Wire]:
-        wire = connect(self.settings.endpoint, self.settings.timeout_ms / 1000, _NAME)
-        try:
-            yield wire
-        finally:
-            wire.close()
+    def _connected(self) -> closing[Wire]:
+        return closing(connect(self.settings.endpoint, self.settings.timeout_ms / 1000, _NAME))
 
 
 def _same(entry: RawEntry) -> RawEntry:

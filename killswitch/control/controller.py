@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from killswitch.clock import now_ns
+from killswitch.control.afterwards import Afterwards
 from killswitch.control.fencing import Fencing
 from killswitch.control.outcome import Outcome, Verdict
 from killswitch.control.quiescence import Looked, MemberSeen, Task, wait_quiet
 from killswitch.core.audit import AuditEntry
+from killswitch.core.chain import Chain
 from killswitch.core.endpoint import Endpoint
 from killswitch.core.fleet import FleetStatus, Member, lease_bound_ms
 from killswitch.core.lease import closed_by_ms
@@ -33,6 +35,7 @@ __all__ = ["Controller", "InitReport"]
 
 T = TypeVar("T")
 _NAME = "killswitch-control"
+_CLOSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ def _ignore_look(_pending: object) -> None:
 
 
 class Controller:
-    """Operates one switch. Every call makes its own short-lived connection, so a controller may be kept for days.
+    """Operates one switch. Every call makes its own short-lived connection, so a controller may be kept for days. After
+    a change the record is sealed in the background: nothing waits for it but `close`, for half a second.
 
     `via` goes into the audit entries: "library" unless a tool says otherwise. Raises SettingsError when no settings
     were given and those of the environment are not valid.
@@ -68,6 +72,8 @@ class Controller:
         self.settings = settings or Settings()
         self._keys = Keys(self.settings.prefix)
         self._via = via
+        chain = Chain(self.settings.prefix, self.settings.audit_key)
+        self._afterwards = Afterwards(self._reach, self._keys, chain, via)
 
     def __enter__(self) -> Controller:
         return self
@@ -76,7 +82,12 @@ class Controller:
         self.close()
 
     def close(self) -> None:
-        """Nothing is held between calls; here so that a controller may be used in a with statement."""
+        """Gives the sealing of the last changes half a second to come to its end. Nothing is held between calls."""
+        self._afterwards.wait(_CLOSE_S)
+
+    def seal_soon(self) -> None:
+        """Has the record sealed in the background, as after every change; for who changed the switch by other means."""
+        self._afterwards.begin()
 
     def init(self, actor: str | None = None) -> InitReport:
         """Loads the function library, puts the setting `on_failover` on record for all, and where there is no state,
@@ -91,6 +102,7 @@ class Controller:
                 self._who(actor), operation, self._via, self.settings.on_failover
             )
         )
+        self._afterwards.begin()
         status = self.status()
         switch, was = status.switch, change.was if change else ""
         return InitReport(
@@ -126,14 +138,17 @@ class Controller:
             change = SwitchStore(wire, self._keys).engage(part, reason, who, operation, self._via)
             engaged_ns = now_ns()
             # From here on nothing raises: the stop is set, and what is not known is told as not known.
-            outcome = _outcome(change, name, who, reason)
+            outcome = _outcome(change, name, who, reason, operation)
             if on_engaged is not None:
                 on_engaged(outcome)
             if wait_s is not None:
                 outcome = self.prove(outcome, wait_s, engaged_ns, on_member)
             return replace(outcome, durability=durability(wire, self._keys))
 
-        return self._repeatable(press)
+        outcome = self._repeatable(press)
+        if wait_s is None:
+            self._afterwards.begin()
+        return outcome
 
     def prove(
         self,
@@ -152,16 +167,12 @@ class Controller:
         """
         settings = self.settings
         engaged_ns = now_ns() if engaged_ns is None else engaged_ns
-
-        def reach(until_ns: int) -> Wire:
-            return connect(self._endpoint, settings.timeout_ms / 1000, _NAME, until_ns)
-
-        split_ms = split_brain_ms(reach, settings.endpoint)
+        split_ms = split_brain_ms(self._reach, settings.endpoint)
         note = note_text(outcome.actor, outcome.reason) if outcome.means == "delete" else ""
         task = Task(outcome.scope, outcome.epoch, engaged_ns, wait_s, settings.lease_ms, split_ms, note)
         fencing = Fencing(settings.sink_addresses)
-        found = wait_quiet(reach, self._keys, task, fencing, on_member or _ignore, on_look or _ignore_look)
-        return replace(
+        found = wait_quiet(self._reach, self._keys, task, fencing, on_member or _ignore, on_look or _ignore_look)
+        outcome = replace(
             outcome,
             verdict=Verdict.QUIET if found.quiet else Verdict.FENCED if found.fenced else Verdict.UNCERTAIN,
             epoch=found.epoch,
@@ -173,6 +184,8 @@ class Controller:
             lease_bound_ms=found.bound_ms,
             note=found.note,
         )
+        self._afterwards.begin(outcome)
+        return outcome
 
     def reduce(
         self,
@@ -191,11 +204,11 @@ class Controller:
         reason, who, part = check_reason(reason, "the reason"), self._who(actor), self._scope(scope)
         operation = operation or secrets.token_hex(8)
 
-        def change(wire: Wire) -> Outcome:
-            done = SwitchStore(wire, self._keys).reduce(part, reason, who, epoch, operation, self._via)
-            return replace(_outcome(done, str(part or SWITCH), who, reason), durability=durability(wire, self._keys))
+        def change(store: SwitchStore) -> Outcome:
+            done = store.reduce(part, reason, who, epoch, operation, self._via)
+            return _outcome(done, str(part or SWITCH), who, reason, operation)
 
-        return self._repeatable(change)
+        return self._changed(change)
 
     def reset(
         self,
@@ -223,12 +236,11 @@ class Controller:
             raise InvalidInput(f"a time limit of {for_s:g} s is not between one second and a year: choose one that is")
         operation = operation or secrets.token_hex(8)
 
-        def change(wire: Wire) -> Outcome:
-            ttl_ms = int((for_s or 0) * 1000)
-            done = SwitchStore(wire, self._keys).reset(part, epoch, reason, who, ttl_ms, operation, self._via)
-            return replace(_outcome(done, str(part or SWITCH), who, reason), durability=durability(wire, self._keys))
+        def change(store: SwitchStore) -> Outcome:
+            done = store.reset(part, epoch, reason, who, int((for_s or 0) * 1000), operation, self._via)
+            return _outcome(done, str(part or SWITCH), who, reason, operation)
 
-        return self._repeatable(change)
+        return self._changed(change)
 
     def status(self) -> FleetStatus:
         """The switch, the scopes and every worker. Raises StoreUnavailable, StoreRefused."""
@@ -236,7 +248,8 @@ class Controller:
             return FleetStore(wire, self._keys).status()
 
     def audit(self, count: int = 100) -> list[AuditEntry]:
-        """The newest `count` changes, oldest first. Raises StoreUnavailable, StoreRefused."""
+        """The newest `count` changes, oldest first, each with how the wait for its proof ended where somebody waited.
+        Raises StoreUnavailable, StoreRefused."""
         with self._connected() as wire:
             return read_audit(wire, self._keys, count)
 
@@ -265,18 +278,24 @@ class Controller:
     def _endpoint(self) -> Endpoint:
         return self.settings.endpoint
 
-    @contextmanager
-    def _connected(self) -> Iterator[Wire]:
-        wire = connect(self._endpoint, self.settings.timeout_ms / 1000, _NAME)
-        try:
-            yield wire
-        finally:
-            wire.close()
+    def _connected(self) -> closing[Wire]:
+        return closing(self._reach())
+
+    def _reach(self, until_ns: int | None = None) -> Wire:
+        return connect(self._endpoint, self.settings.timeout_ms / 1000, _NAME, until_ns)
+
+    def _changed(self, change: Callable[[SwitchStore], Outcome]) -> Outcome:
+        def done(wire: Wire) -> Outcome:
+            return replace(change(SwitchStore(wire, self._keys)), durability=durability(wire, self._keys))
+
+        outcome = self._repeatable(done)
+        self._afterwards.begin()
+        return outcome
 
     def _repeatable(self, action: Callable[[Wire], T]) -> T:
         return attempt_twice(self._endpoint, self.settings.timeout_ms / 1000, _NAME, action)
 
 
-def _outcome(change: Change, scope: str, actor: str, reason: str) -> Outcome:
-    was, state, means = change.was, change.state, change.means
-    return Outcome(Verdict.RECORDED, change.epoch, scope, was, state, actor, reason, change.repeated, means=means)
+def _outcome(change: Change, scope: str, actor: str, reason: str, operation: str) -> Outcome:
+    what = (change.epoch, scope, change.was, change.state, actor, reason, change.repeated)
+    return Outcome(Verdict.RECORDED, *what, means=change.means, operation=operation)

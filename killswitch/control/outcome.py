@@ -35,6 +35,7 @@ class Outcome:
     an order that had passed its gate may still be on its way; `lease_bound_ms`: by when after the engagement they have
     (None: nothing bounds it). `note` explains an unusual end. `repeated`: the operation had been done before and was
     not done again. `means`: how it was written, as `Change.means` tells it; only `function` keeps reason and actor.
+    `operation` is the id under which it is on record.
     """
 
     verdict: Verdict
@@ -54,3 +55,4 @@ class Outcome:
     lease_bound_ms: int | None = 0
     note: str = ""
     means: str = "function"
+    operation: str = ""

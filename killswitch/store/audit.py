@@ -1,41 +1,43 @@
 """Reading the record of changes.
 
 Invariant: reads only; the functions write. Entries are read in bounded portions, so a long record never holds Redis.
-What somebody wrote into the stream by hand is shown as it is, with nothing made up.
+What somebody wrote into the stream by hand is shown as it is, with nothing made up. What is no change, but tells what
+came of one, is never counted as one.
 """
 
 from __future__ import annotations
 
-from killswitch.core.audit import AuditEntry, parse_entry
-from killswitch.core.reasons import Code
-from killswitch.errors import StoreUnavailable
+from dataclasses import replace
+
+from killswitch.core.audit import OUTCOME, AuditEntry, AuditOutcome, kind_of, parse_entry, parse_outcome
 from killswitch.store.functions import Caller
 from killswitch.store.keys import Keys
-from killswitch.store.switch import as_text
+from killswitch.store.portions import raw_entry
 
 __all__ = ["read_audit"]
 
 _PORTION = 500
+_OUTCOMES_EACH = 10
+"""So many entries that are no change are passed by for each change that is wanted."""
 
 
 def read_audit(caller: Caller, keys: Keys, count: int) -> list[AuditEntry]:
-    """The newest `count` entries, oldest first. Raises StoreRefused (no right, wrong type) or StoreUnavailable."""
+    """The newest `count` changes, oldest first, each with the newest outcome that is on record for it. Raises
+    StoreRefused (no right, wrong type) or StoreUnavailable."""
     found: list[AuditEntry] = []
-    end = "+"
-    while len(found) < count:
+    outcomes: dict[tuple[str, int], AuditOutcome] = {}
+    end, seen = "+", 0
+    while len(found) < count and seen < _OUTCOMES_EACH * count + _PORTION:
         wanted = min(_PORTION, count - len(found))
         portion = caller.call("XREVRANGE", keys.audit, end, "-", "COUNT", wanted)
         if not isinstance(portion, list) or not portion:
             break
-        found += map(_entry, portion[:wanted])
-        end = f"({found[-1].entry_id}"
+        for raw in map(raw_entry, portion[:wanted]):
+            fields = raw.fields()
+            entry, end, seen = parse_entry(raw.entry_id, fields), f"({raw.entry_id}", seen + 1
+            about = (entry.scope, entry.epoch)
+            if kind_of(fields) == OUTCOME:
+                outcomes.setdefault(about, parse_outcome(fields))
+            else:
+                found.append(replace(entry, outcome=outcomes.pop(about, None)))
     return found[::-1]
-
-
-def _entry(item: object) -> AuditEntry:
-    match item:
-        case [bytes() | str() as entry_id, list() | None as flat]:
-            texts = [as_text(word) for word in flat or ()]
-            return parse_entry(as_text(entry_id), dict(zip(texts[::2], texts[1::2], strict=False)))
-    # Replies out of step, as behind a proxy that sends announcements as replies: nothing read here can be believed.
-    raise StoreUnavailable(Code.BAD_ANSWER, "the record was answered with something else")

@@ -10,12 +10,13 @@ from killswitch.clock import wall_text
 from ops import options
 from ops.console import console, plain
 from ops.exit_codes import Exit
-from ops.render import Cell, Column, brief, clean, table
+from ops.render import Cell, Column, brief, clean, span, table
 from ops.screens import LIMITED
 
 if TYPE_CHECKING:
     from killswitch import AuditEntry
 
+_PROOFS = {"QUIET": "go", "FENCED": "warn"}
 _STYLES = {"SAFE": "go", "REDUCING": "warn", "ENGAGED": "stop"}
 
 
@@ -26,17 +27,28 @@ def _mode(text: str) -> str:
     return "ENGAGED" if text.startswith("ENGAGED ") else clean(text)
 
 
+def _proof(entry: AuditEntry) -> Cell:
+    """How the wait for the workers ended, and after how long; empty where nobody waited."""
+    if entry.outcome is None:
+        return ""
+    after = f" {span(entry.outcome.waited_ms)}" if entry.outcome.waited_ms >= 0 else ""
+    return clean(f"{entry.outcome.verdict}{after}"), _PROOFS.get(entry.outcome.verdict, "stop")
+
+
 def _row(entry: AuditEntry) -> tuple[Cell, ...]:
     after = _mode(entry.after)
     reason = entry.reason
     if entry.after.startswith("ENGAGED ") and entry.after[8:] != reason:
         reason = f"{entry.after[8:]} [{reason}]"
+    if entry.outcome is not None and entry.outcome.pending:
+        reason += f" [not quiet: {entry.outcome.pending}]"
     return (
         wall_text(entry.at_ms)[:-5] if entry.at_ms >= 0 else "",
         str(entry.epoch) if entry.epoch >= 0 else "?",
         clean(entry.scope),
         _mode(entry.before),
         (after, _STYLES.get(after.split()[0] if after else "", "stop")),
+        _proof(entry),
         clean(entry.actor),
         clean(entry.via),
         clean(reason),
@@ -48,6 +60,8 @@ def _row(entry: AuditEntry) -> tuple[Cell, ...]:
 @options.output
 def command(count: int) -> Exit:
     """Show the newest changes, oldest first. Times are UTC, by the server's clock.
+
+    PROOF says how the wait for the workers ended, where somebody waited: QUIET and after how long, or who was not.
 
     \b
     killswitch audit list
@@ -62,6 +76,7 @@ def command(count: int) -> Exit:
         Column("SCOPE", least=8),
         Column("FROM", least=8),
         Column("TO", least=8),
+        Column("PROOF", least=10),
         Column("BY", least=8),
         Column("VIA", least=6),
         Column("REASON", least=20, wrap=True),

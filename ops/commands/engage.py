@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,7 +12,7 @@ from ops.console import console
 from ops.exit_codes import Exit
 
 if TYPE_CHECKING:
-    from killswitch import Outcome, Scope
+    from killswitch import Controller, Outcome, Scope
     from killswitch.quick import Press
 
 DEFAULT_WAIT_S = 5.0
@@ -61,7 +62,7 @@ def command(reason: str, scope: Scope | None, actor: str | None, wait_s: float |
         try:
             press = quick.engage(target, reason, actor, scope, engaged)
             pressing.tell_durability(press)
-            return _afterwards(press, wait_s, target)
+            control, code = _afterwards(press, wait_s, target)
         except StoreUnavailable as error:
             return pressing.tell_unreachable(error, target, scope, reason)
         except StoreRefused as error:
@@ -70,10 +71,13 @@ def command(reason: str, scope: Scope | None, actor: str | None, wait_s: float |
             if not pressed:
                 raise
             return pressing.tell_broken(pressed[0], error, waited=wait_s is not None)
+    with contextlib.suppress(KeyboardInterrupt):  # everything is told: what is left is the record's business
+        control.close()
+    return code
 
 
-def _afterwards(press: Press, wait_s: float | None, target: Any) -> Exit:
-    """What may take its time: the other settings, the proof, the JSON object."""
+def _afterwards(press: Press, wait_s: float | None, target: Any) -> tuple[Controller, Exit]:
+    """What may take its time: the other settings, the proof, the JSON object, and the begin of the sealing."""
     from ops import proving
     from ops.loading import control_for
 
@@ -85,9 +89,12 @@ def _afterwards(press: Press, wait_s: float | None, target: Any) -> Exit:
             console.warn(f"engaged, but the settings are not valid: {text}")
     outcome = proving.as_outcome(press)
     if wait_s is None:
-        return _finish(outcome, Exit.DONE)
+        if press.durability is not None:  # else Redis has just fallen silent
+            control.seal_soon()
+        return control, _finish(outcome, Exit.DONE)
     outcome = proving.wait(control, outcome, press.engaged_ns, wait_s)
-    return _finish(outcome, {"QUIET": Exit.DONE, "FENCED": Exit.FENCED}.get(outcome.verdict, Exit.UNCERTAIN))
+    code = {"QUIET": Exit.DONE, "FENCED": Exit.FENCED}.get(outcome.verdict, Exit.UNCERTAIN)
+    return control, _finish(outcome, code)
 
 
 def _finish(outcome: Outcome, code: Exit) -> Exit:

@@ -26,7 +26,8 @@ def command(actor: str | None) -> Exit:
     """
     from killswitch import Controller, Settings
 
-    report = Controller(Settings(), via="command").init(actor)
+    control = Controller(Settings(), via="command")
+    report = control.init(actor)
     paint = console.paint
     console.say(f"the function library, version {report.library_version}, is loaded into {clean(report.server)}")
     if report.created:
@@ -40,4 +41,5 @@ def command(actor: str | None) -> Exit:
             "goes on, and an engagement that Redis lost may be undone by it"
         )
     console.result({**plain(report), "exit_code": int(Exit.DONE)})
+    control.close()
     return Exit.DONE

@@ -37,4 +37,5 @@ def command(reason: str, scope: Scope | None, actor: str | None, epoch: int | No
         outcome = control.reduce(reason, actor, scope, epoch)
     except EpochConflict as error:
         return tell_conflict(error, control, scope, "reduce")
-    return tell_changed(outcome, control)
+    with control:  # what is told is told; then the sealing is given its moment
+        return tell_changed(outcome, control)

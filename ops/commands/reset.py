@@ -55,7 +55,8 @@ def command(reason: str, scope: Scope | None, actor: str | None, epoch: int | No
         outcome = control.reset(epoch, reason, actor, scope, for_s)
     except EpochConflict as error:
         return tell_conflict(error, control, scope, "reset")
-    return tell_changed(outcome, control)
+    with control:  # what is told is told; then the sealing is given its moment
+        return tell_changed(outcome, control)
 
 
 def _ask(control: Controller, scope: Scope | None) -> int | None:

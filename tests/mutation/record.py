@@ -112,4 +112,13 @@ MUTANTS = (
         ("tests/faults/net/test_split.py", "-k", "leases_are_not_said"),
         "no gate is open any more, is said while a replaced master goes on permitting",
     ),
+    Mutant(
+        "rival-follows-what-is-told",
+        "P6",
+        "killswitch/core/fleet.py",
+        " or not m.known or m.rival)",
+        " or not m.known)",
+        ("tests/unit/core/test_rules.py", "-k", "rival_concerns_every_scope"),
+        "a scope is called quiet while the other life under a name trades on it",
+    ),
 )

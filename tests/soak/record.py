@@ -100,9 +100,9 @@ class Record:
             entries: list[Any] = found if isinstance(found, list) else []
             for entry_id, fields in entries:
                 self._last_entry = f"({entry_id}"
-                self._entries.append(
-                    self._entry(dict(zip(fields[::2], map(_text, fields[1::2]), strict=True)), to_boot)
-                )
+                note = dict(zip(fields[::2], map(_text, fields[1::2]), strict=True))
+                if "kind" not in note:  # else it is no change, but what came of one
+                    self._entries.append(self._entry(note, to_boot))
             if len(entries) < _PORTION:
                 return
 

@@ -174,6 +174,12 @@ def test_member_without_a_hash_is_unknown_silent_and_concerns_every_scope() -> N
     assert len(followers((lost, Member("w2")), "switch")) == 2
 
 
+def test_member_with_a_rival_concerns_every_scope() -> None:
+    """Two lives under one name may follow different scopes; the row tells those of the one that spoke last."""
+    shared = Member("w1", scopes=("a:1",), rival=True)
+    assert followers((shared, Member("w2", scopes=("a:1",))), "b:2") == (shared,)
+
+
 def test_longest_lease_of_all_bounds_the_wait() -> None:
     """A member with a longer lease than this tool's own setting is waited for."""
     assert lease_bound_ms((Member("a", lease_ms=5000), Member("b", lease_ms=10)), 1000) == 5000
