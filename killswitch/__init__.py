@@ -13,11 +13,11 @@ from killswitch._version import __version__
 
 if TYPE_CHECKING:
     from killswitch.control.auditing import Auditor
-    from killswitch.control.controller import Controller, InitReport
+    from killswitch.control.controller import Controller
     from killswitch.control.observer import Observation, Observer, RecordNews
-    from killswitch.control.outcome import Outcome, Verdict
+    from killswitch.control.outcome import InitReport, Outcome, Verdict
     from killswitch.control.preflight import PREFLIGHT_CHECKS, Preflight, PreflightReport
-    from killswitch.core.anchor import Anchor
+    from killswitch.core.anchor import Anchor, AnchorPlace
     from killswitch.core.audit import AuditEntry, AuditOutcome
     from killswitch.core.checks.facts import QueueFacts
     from killswitch.core.checks.finding import Finding, Grade
@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from killswitch.core.view import View
     from killswitch.errors import (
         AdmissionUnknown,
+        AnchorUnavailable,
         Blocked,
         EpochConflict,
         InvalidInput,
         JournalLost,
         KillSwitchError,
         LibraryMissing,
+        NotAsAnchored,
         OrderConflict,
         SettingsError,
         StoreRefused,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from killswitch.gate.gate import Gate, Permit
     from killswitch.settings import Settings
     from killswitch.sources import source_faults
+    from killswitch.store.anchors import AnchorBook
     from killswitch.store.journal import Journal
     from killswitch.store.seals import Sealing
 
@@ -59,6 +62,9 @@ __all__ = [
     "AdmissionUnknown",
     "Agent",
     "Anchor",
+    "AnchorBook",
+    "AnchorPlace",
+    "AnchorUnavailable",
     "AuditEntry",
     "AuditFinding",
     "AuditOutcome",
@@ -80,6 +86,7 @@ __all__ = [
     "LibraryMissing",
     "Member",
     "Mode",
+    "NotAsAnchored",
     "Observation",
     "Observer",
     "OrderConflict",
@@ -107,12 +114,12 @@ __all__ = [
 ]
 
 _HOMES = {
-    "PREFLIGHT_CHECKS": "control.preflight",
-    "ROLES": "core.roles",
     "AclUser": "core.roles",
     "Admission": "gate.admission",
     "Agent": "gate.agent",
     "Anchor": "core.anchor",
+    "AnchorBook": "store.anchors",
+    "AnchorPlace": "core.anchor",
     "AuditEntry": "core.audit",
     "AuditFinding": "core.findings",
     "AuditOutcome": "core.audit",
@@ -123,7 +130,7 @@ _HOMES = {
     "FleetStatus": "core.fleet",
     "Gate": "gate.gate",
     "Grade": "core.checks.finding",
-    "InitReport": "control.controller",
+    "InitReport": "control.outcome",
     "InvalidInput": "core.modes",
     "Journal": "store.journal",
     "JournalEntry": "core.journal",
@@ -132,12 +139,14 @@ _HOMES = {
     "Observation": "control.observer",
     "Observer": "control.observer",
     "Outcome": "control.outcome",
+    "PREFLIGHT_CHECKS": "control.preflight",
     "Permit": "gate.gate",
     "Preflight": "control.preflight",
     "PreflightReport": "control.preflight",
     "QueueFacts": "core.checks.facts",
-    "Role": "core.roles",
+    "ROLES": "core.roles",
     "RecordNews": "control.observer",
+    "Role": "core.roles",
     "Scope": "core.modes",
     "Sealing": "store.seals",
     "Settings": "settings",

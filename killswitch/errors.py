@@ -7,6 +7,7 @@ from killswitch.core.reasons import Code
 
 __all__ = [
     "AdmissionUnknown",
+    "AnchorUnavailable",
     "Blocked",
     "EpochConflict",
     "InvalidInput",
@@ -14,6 +15,7 @@ __all__ = [
     "KillSwitchError",
     "LibraryMissing",
     "LocalServerMissing",
+    "NotAsAnchored",
     "OrderConflict",
     "SettingsError",
     "StoreRefused",
@@ -114,6 +116,35 @@ class EpochConflict(KillSwitchError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class AnchorUnavailable(KillSwitchError):
+    """Anchors could not be read from `place`, or not be written there; `reason` says why."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(place, reason)
+        self.place = place
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the anchors at {self.place}: {self.reason}"
+
+
+class NotAsAnchored(KillSwitchError):
+    """The record does not hold the head that was copied to `place` before: `count` sealed entries, the last with
+    `link`. It was cut, restored from an older copy, or built anew; nothing was added to the place."""
+
+    def __init__(self, place: str, count: int, link: str) -> None:
+        super().__init__(place, count, link)
+        self.place = place
+        self.count = count
+        self.link = link
+
+    def __str__(self) -> str:
+        return (
+            f"the record does not hold the head that was anchored at {self.place}: number {self.count} with the link "
+            f"{self.link[:16]}…; it was cut, restored from an older copy, or built anew"
+        )
 
 
 class SettingsError(KillSwitchError):

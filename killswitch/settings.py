@@ -19,6 +19,7 @@ from pydantic import Field, ModelWrapValidatorHandler, TypeAdapter, ValidationEr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
+from killswitch.core.anchor import AnchorPlace
 from killswitch.core.endpoint import Endpoint, TlsFiles, parse_url
 from killswitch.core.lease import LONGEST_LEASE_MS
 from killswitch.core.sinks import SinkAddress, parse_sinks
@@ -116,6 +117,10 @@ class Settings(BaseSettings):
         str,
         Field(repr=False, description="Key of the seals of the record, 16 characters or more; best a secret file."),
     ] = ""
+    anchors: Annotated[
+        str,
+        Field(repr=False, description="Where heads of the record are copied: paths and URLs, with blanks between."),
+    ] = ""
 
     def __init__(self, **values: Any) -> None:
         directory = os.environ.get("KILLSWITCH_SECRETS_DIR", SECRETS_DIR)
@@ -160,6 +165,13 @@ class Settings(BaseSettings):
             raise ValueError(f"has {len(value)} characters: a key that cannot be guessed has {_SHORTEST_KEY} or more")
         return value
 
+    @field_validator("anchors")
+    @classmethod
+    def _check_anchors(cls, value: str) -> str:
+        for text in value.split():
+            AnchorPlace.parse(text)
+        return value
+
     @model_validator(mode="wrap")
     @classmethod
     def _check_as_a_whole(cls, data: Any, handler: ModelWrapValidatorHandler[Settings]) -> Settings:
@@ -190,6 +202,11 @@ class Settings(BaseSettings):
     def sink_addresses(self) -> dict[str, SinkAddress]:
         """Where the order sinks are, by name."""
         return parse_sinks(self.sinks)
+
+    @property
+    def anchor_places(self) -> tuple[AnchorPlace, ...]:
+        """Where heads of the record are copied to."""
+        return tuple(map(AnchorPlace.parse, self.anchors.split()))
 
     @property
     def timing(self) -> Timing:
@@ -227,7 +244,8 @@ def _between(known: dict[str, int]) -> list[str]:
 def _explain(item: Any) -> str:
     text = str(item["msg"]).removeprefix("Value error, ")
     name = ENV_PREFIX + str(item["loc"][0]).upper()
-    shown = "" if any(word in name for word in ("URL", "PASSWORD", "SINKS", "_KEY")) else f"={item['input']!r:.60}"
+    secret = any(word in name for word in ("URL", "PASSWORD", "SINKS", "AUDIT_KEY", "ANCHORS"))
+    shown = "" if secret else f"={item['input']!r:.60}"
     return f"{name}{shown}: {text[:1].lower()}{text[1:]}"
 
 

@@ -51,7 +51,15 @@ def report(error: BaseException, *, full: bool = False) -> Exit:
     if isinstance(error, click.ClickException):
         return fail(Exit.REFUSED, "refused", error.format_message())
 
-    from killswitch import EpochConflict, InvalidInput, SettingsError, StoreRefused, StoreUnavailable
+    from killswitch import (
+        AnchorUnavailable,
+        EpochConflict,
+        InvalidInput,
+        NotAsAnchored,
+        SettingsError,
+        StoreRefused,
+        StoreUnavailable,
+    )
 
     if isinstance(error, InvalidInput):
         return fail(Exit.USAGE, "usage", str(error))
@@ -60,6 +68,11 @@ def report(error: BaseException, *, full: bool = False) -> Exit:
     if isinstance(error, EpochConflict):
         data = {"current_epoch": error.current, "given_epoch": error.given}
         return fail(Exit.REFUSED, "epoch_conflict", _conflict(error.current, error.given), **data)
+    if isinstance(error, AnchorUnavailable):
+        return fail(Exit.UNREACHABLE, "anchor_unavailable", str(error), place=error.place)
+    if isinstance(error, NotAsAnchored):
+        hint = "nothing was added there. `killswitch audit verify --anchor PLACE` tells more."
+        return fail(Exit.VIOLATED, "not_as_anchored", str(error), hint, place=error.place, count=error.count)
     if isinstance(error, StoreUnavailable):
         hints = [_remedy(error.code)] if _remedy(error.code) else []
         return fail(Exit.UNREACHABLE, "unreachable", error.reason, *hints, code=str(error.code))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from dataclasses import replace
 
-from killswitch.core.anchor import Anchor
+from killswitch.core.anchor import Anchor, AnchorPlace
 from killswitch.core.chain import Chain, RawEntry
 from killswitch.core.findings import Verification
+from killswitch.core.modes import InvalidInput
 from killswitch.core.verification import Checker, walk
+from killswitch.errors import AnchorUnavailable, NotAsAnchored
 from killswitch.settings import Settings
+from killswitch.store.anchors import AnchorBook, append_anchor, read_anchors
 from killswitch.store.fleet import FleetStore
 from killswitch.store.keys import Keys
 from killswitch.store.portions import Portions
@@ -58,6 +62,42 @@ class Auditor:
             removed = removed_entries(wire, self._keys)
             return checker.finish(FleetStore(wire, self._keys).now_ms(), removed)
 
+    def anchors(self, place: AnchorPlace | str) -> AnchorBook:
+        """What was copied to `place`. Raises AnchorUnavailable where it cannot be read or has none of this record,
+        InvalidInput where it is no place."""
+        return read_anchors(self._place(place), self.settings.prefix)
+
+    def anchor(self, place: AnchorPlace | str, actor: str | None = None) -> Anchor:
+        """Copies the head of the chain to `place`, provided that today's chain still holds what was copied there last.
+
+        Raises:
+            NotAsAnchored: it does not; nothing was added.
+            AnchorUnavailable: nothing is sealed yet, or the place cannot be read or written.
+            InvalidInput, StoreUnavailable, StoreRefused.
+        """
+        place = self._place(place)
+        if place.endpoint is not None and replace(place.endpoint, password="") == replace(
+            self.settings.endpoint, password=""
+        ):
+            raise InvalidInput(f"{place} is the switch's own Redis: who can write there can write the anchors too")
+        if place.can_be_read:
+            book = read_anchors(place, self.settings.prefix, none_yet=True)
+            last = max(book.anchors, key=lambda anchor: anchor.count, default=None)
+            if last is not None and not self.holds(last):
+                raise NotAsAnchored(str(place), last.count, last.link)
+        head = self.head(actor)
+        if head is None:
+            raise AnchorUnavailable(str(place), "nothing is sealed yet, so there is no head; `killswitch audit seal`")
+        append_anchor(place, head)
+        return head
+
+    def holds(self, anchor: Anchor) -> bool:
+        """Whether today's chain has the link of `anchor` at its position; one look, not a verification. Raises
+        StoreUnavailable, StoreRefused."""
+        with self._connected() as wire:
+            seal = Portions(wire, self._keys.seals, make_seal, anchor.entry_id, anchor.entry_id).peek()
+            return seal is not None and (seal.position, seal.link) == (anchor.count, anchor.link)
+
     def head(self, actor: str | None = None) -> Anchor | None:
         """The head of the chain now, to be copied elsewhere; None where nothing is sealed. Raises StoreUnavailable,
         StoreRefused."""
@@ -68,6 +108,12 @@ class Auditor:
             now_ms = FleetStore(wire, self._keys).now_ms()
         who = actor or self.settings.who
         return Anchor(self.settings.prefix, seal.position, seal.link, seal.entry_id, seal.algorithm, now_ms, who)
+
+    def _place(self, place: AnchorPlace | str) -> AnchorPlace:
+        found = AnchorPlace.parse(place) if isinstance(place, str) else place
+        if found.endpoint is None:
+            return found
+        return replace(found, endpoint=found.endpoint.with_tls(self.settings.endpoint.tls_files))
 
     def _connected(self) -> closing[Wire]:
         return closing(connect(self.settings.endpoint, self.settings.timeout_ms / 1000, _NAME))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from killswitch.clock import now_ns
 from killswitch.control.afterwards import Afterwards
 from killswitch.control.fencing import Fencing
-from killswitch.control.outcome import Outcome, Verdict
+from killswitch.control.outcome import InitReport, Outcome, Verdict
 from killswitch.control.quiescence import Looked, MemberSeen, Task, wait_quiet
 from killswitch.core.audit import AuditEntry
 from killswitch.core.chain import Chain
@@ -31,25 +31,11 @@ from killswitch.store.keys import Keys
 from killswitch.store.switch import Change, SwitchStore, note_text
 from killswitch.store.wire import Wire, connect
 
-__all__ = ["Controller", "InitReport"]
+__all__ = ["Controller"]
 
 T = TypeVar("T")
 _NAME = "killswitch-control"
 _CLOSE_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class InitReport:
-    """What `init` did. `state` is what the switch holds afterwards; `created` whether init wrote it, over `was`;
-    `on_failover` what is on record for a restart or fail-over of Redis."""
-
-    library_version: int
-    created: bool
-    state: str
-    epoch: int
-    server: str
-    was: str = ""
-    on_failover: str = "halt"
 
 
 def _ignore(_member: object, _quiet: bool) -> None:

@@ -9,7 +9,7 @@ from killswitch.core.fleet import Member
 from killswitch.core.proof import Standing
 from killswitch.store.switch import Durability
 
-__all__ = ["Outcome", "Verdict"]
+__all__ = ["InitReport", "Outcome", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -56,3 +56,17 @@ class Outcome:
     note: str = ""
     means: str = "function"
     operation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InitReport:
+    """What `init` did. `state` is what the switch holds afterwards; `created` whether init wrote it, over `was`;
+    `on_failover` what is on record for a restart or fail-over of Redis."""
+
+    library_version: int
+    created: bool
+    state: str
+    epoch: int
+    server: str
+    was: str = ""
+    on_failover: str = "halt"

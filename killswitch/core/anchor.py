@@ -10,13 +10,19 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-__all__ = ["MARK", "Anchor", "anchor_line", "by_position", "parse_anchor"]
+from killswitch.core.endpoint import Endpoint, parse_url
+from killswitch.core.modes import InvalidInput
+
+__all__ = ["MARK", "Anchor", "AnchorPlace", "anchor_line", "by_position", "parse_anchor"]
 
 MARK = '{"killswitch_anchor":'
 """How the JSON object of an anchor begins, in whatever line it stands."""
 
 _FORMAT = 1
+_LOCAL_LOG = "/dev/log"
+_SYSLOG_PORT = 514
 _LINK = re.compile(r"[0-9a-f]{64}")
 _MOST = 2**53 - 1
 
@@ -89,3 +95,55 @@ def by_position(anchors: Iterable[Anchor], prefix: str) -> tuple[dict[int, Ancho
         if anchor.prefix == prefix and found.setdefault(anchor.count, anchor).link != anchor.link:
             contrary.append(anchor)
     return found, contrary
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorPlace:
+    """Where heads are copied to: one of a file `path`, another Redis at `endpoint`, or syslog (`syslog` is a socket's
+    path, or host and UDP port). `can_be_read` is False for syslog: what it wrote is read as a file."""
+
+    path: str = ""
+    endpoint: Endpoint | None = None
+    syslog: str | tuple[str, int] | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> AnchorPlace:
+        """A place as people write it: a path, a URL of Redis, `syslog:`, `syslog:/path/of/socket` or
+        `syslog://host:port`.
+
+        Raises:
+            InvalidInput: none of these.
+        """
+        scheme, colon, rest = text.partition(":")
+        if scheme in ("redis", "rediss", "unix", "redis+sentinel") and colon:
+            return cls(endpoint=parse_url(text))
+        if scheme == "syslog" and colon:
+            if not rest.startswith("//"):
+                return cls(syslog=rest or _LOCAL_LOG)
+            try:
+                found = urlsplit(text)
+                host, port = found.hostname, found.port or _SYSLOG_PORT
+            except ValueError:
+                host, port = None, 0
+            if not host:
+                raise InvalidInput(f"{text[:80]!r} names no host of syslog: write for example syslog://loghost:514")
+            return cls(syslog=(host, port))
+        if not text.strip() or "\0" in text or "://" in text:
+            raise InvalidInput(
+                f"{text.partition('@')[2] or text!r:.80} is no place for anchors: write a path, redis://host:port/db "
+                "or syslog://host:port"
+            )
+        return cls(path=text)
+
+    @property
+    def can_be_read(self) -> bool:
+        """Whether anchors can be had back from here."""
+        return self.syslog is None
+
+    def __str__(self) -> str:
+        """For people; never with a password."""
+        if self.endpoint is not None:
+            return str(self.endpoint)
+        if isinstance(self.syslog, tuple):
+            return f"syslog://{self.syslog[0]}:{self.syslog[1]}"
+        return self.path or f"syslog:{self.syslog}"

@@ -217,8 +217,8 @@ def parse_member(worker_id: str, fields: Mapping[str, str], beat_at_ms: int, now
 
 
 def followers(members: Iterable[Member], scope: str) -> tuple[Member, ...]:
-    """The members that `scope` concerns. One whose hash is gone concerns every scope, because it cannot be asked; so does
-    one under whose name another life speaks, because the scopes that are told are those of one of them."""
+    """The members that `scope` concerns. One whose hash is gone concerns every scope, because it cannot be asked; so
+    does one under whose name another life speaks, because the scopes that are told are those of one of them."""
     return tuple(m for m in members if scope == SWITCH or scope in m.scopes or not m.known or m.rival)
 
 

@@ -14,7 +14,7 @@ from ops.failures import fail
 from ops.render import span
 
 if TYPE_CHECKING:
-    from killswitch import Verification
+    from killswitch import Anchor, Auditor, Verification
 
 
 @click.command("verify")
@@ -26,8 +26,15 @@ if TYPE_CHECKING:
     metavar="TIME",
     help="End with 7 when a change has gone unsealed for longer: 30s, 10m, 1h.",
 )
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    metavar="PLACE",
+    help="Compare with the heads copied here: a path, or the URL of another Redis. Default: KILLSWITCH_ANCHORS.",
+)
 @options.output
-def command(seal: bool, max_unsealed_s: int | None) -> Exit:
+def command(seal: bool, max_unsealed_s: int | None, anchors: tuple[str, ...]) -> Exit:
     """Look through the whole record and name everything that was altered since it was sealed.
 
     Found are entries that were edited, deleted, inserted or reordered, a front that was cut off, seals that were
@@ -36,7 +43,7 @@ def command(seal: bool, max_unsealed_s: int | None) -> Exit:
 
     \b
     killswitch audit verify
-    killswitch audit verify --output json | jq .findings
+    killswitch audit verify --output json | jq '.findings[] | .kind'
     """
     from killswitch import Auditor, Settings
 
@@ -45,12 +52,34 @@ def command(seal: bool, max_unsealed_s: int | None) -> Exit:
         sealing = auditor.seal()
         if sealing.obstacle:
             console.warn(f"sealing can not go on: {sealing.obstacle}")
+    known, missing = _known(auditor, anchors)
     with progress("verifying") as seen:
-        found = auditor.verify(on_progress=seen)
-    return _told(found, max_unsealed_s)
+        found = auditor.verify(known, on_progress=seen)
+    return _told(found, max_unsealed_s, missing)
 
 
-def _told(found: Verification, max_unsealed_s: int | None) -> Exit:
+def _known(auditor: Auditor, given: tuple[str, ...]) -> tuple[list[Anchor], list[str]]:
+    """The anchors to compare with, and why some of them are not to be had."""
+    from killswitch import AnchorPlace, AnchorUnavailable
+
+    places = [AnchorPlace.parse(text) for text in given]
+    places = places or [place for place in auditor.settings.anchor_places if place.can_be_read]
+    known: list[Anchor] = []
+    missing = []
+    for place in places:
+        try:
+            book = auditor.anchors(place)
+        except AnchorUnavailable as error:
+            missing.append(str(error))
+            continue
+        known += book.anchors
+        if book.unreadable:
+            lines = f"{book.unreadable} line{'s' * (book.unreadable != 1)}"
+            console.warn(f"{lines} of the anchors at {place} cannot be read: cut off in writing, or altered")
+    return known, missing
+
+
+def _told(found: Verification, max_unsealed_s: int | None, missing: list[str]) -> Exit:
     if found.empty and found.intact:
         return fail(
             Exit.UNREACHABLE,
@@ -59,20 +88,22 @@ def _told(found: Verification, max_unsealed_s: int | None) -> Exit:
             "are KILLSWITCH_REDIS_URL and KILLSWITCH_PREFIX those of the fleet?",
         )
     console.say(*verification_lines(found, console.paint))
-    code = _code(found, max_unsealed_s)
+    for text in missing:
+        console.trouble("error", f"not compared: {text}")
+    code = _code(found, max_unsealed_s, bool(missing))
     if code is Exit.UNSEALED:
         console.warn(
             f"{count_of(found.unsealed, 'entry')} not sealed, the oldest for {span(found.unsealed_ms)}: is "
             "`killswitch audit seal` in cron?"
         )
-    console.result({**plain(found), "intact": found.intact, "exit_code": int(code)})
+    console.result({**plain(found), "intact": found.intact, "not_compared": missing, "exit_code": int(code)})
     return code
 
 
-def _code(found: Verification, max_unsealed_s: int | None) -> Exit:
+def _code(found: Verification, max_unsealed_s: int | None, missing: bool) -> Exit:
     if not found.intact:
         return Exit.VIOLATED
-    if found.unchecked:
+    if found.unchecked or missing:
         return Exit.UNREACHABLE
     if max_unsealed_s is not None and found.unsealed_ms > max_unsealed_s * 1000:
         return Exit.UNSEALED

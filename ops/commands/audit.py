@@ -8,7 +8,7 @@ import click
 
 __all__ = ["AUDITING", "command"]
 
-AUDITING = ("list", "verify", "seal")
+AUDITING = ("list", "verify", "seal", "anchor")
 
 
 class Auditing(click.Group):

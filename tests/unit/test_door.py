@@ -10,16 +10,25 @@ import pytest
 
 import killswitch
 from killswitch import Blocked, Code, EpochConflict, LibraryMissing, Mode, SettingsError, StoreRefused, StoreUnavailable
-from killswitch.errors import AdmissionUnknown, JournalLost, KillSwitchError, LocalServerMissing, OrderConflict
+from killswitch.errors import (
+    AdmissionUnknown,
+    AnchorUnavailable,
+    JournalLost,
+    KillSwitchError,
+    LocalServerMissing,
+    NotAsAnchored,
+    OrderConflict,
+)
 
 PUBLIC = {
-    "AclUser", "Admission", "AdmissionUnknown", "Agent", "Anchor", "AuditEntry", "AuditFinding", "AuditOutcome",
-    "Auditor", "Blocked", "Code", "Controller", "EpochConflict", "Finding", "FleetStatus", "Gate", "Grade",
-    "InitReport", "InvalidInput", "Journal", "JournalEntry", "JournalLost", "KillSwitchError", "LibraryMissing",
-    "Member", "Mode", "Observation", "Observer", "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "Permit",
-    "Preflight", "PreflightReport", "QueueFacts", "ROLES", "RecordNews", "Role", "Scope", "Sealing", "Settings",
-    "SettingsError", "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable", "SwitchState", "Verdict",
-    "Verification", "View", "source_faults", "__version__",
+    "AclUser", "Admission", "AdmissionUnknown", "Agent", "Anchor", "AnchorBook", "AnchorPlace", "AnchorUnavailable",
+    "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor", "Blocked", "Code", "Controller", "EpochConflict",
+    "Finding", "FleetStatus", "Gate", "Grade", "InitReport", "InvalidInput", "Journal", "JournalEntry",
+    "JournalLost", "KillSwitchError", "LibraryMissing", "Member", "Mode", "NotAsAnchored", "Observation",
+    "Observer", "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "Permit", "Preflight", "PreflightReport",
+    "QueueFacts", "ROLES", "RecordNews", "Role", "Scope", "Sealing", "Settings", "SettingsError", "SinkAddress",
+    "Standing", "StoreRefused", "StoreUnavailable", "SwitchState", "Verdict", "Verification", "View", "__version__",
+    "source_faults",
 }  # fmt: skip
 
 
@@ -70,6 +79,8 @@ ERRORS: list[KillSwitchError] = [
     AdmissionUnknown("o-1", Code.NO_ANSWER, "silence"),
     OrderConflict("1-1"),
     JournalLost("orders", 7),
+    AnchorUnavailable("/a/file", "it is not there"),
+    NotAsAnchored("/a/file", 7, "0" * 64),
 ]
 
 
