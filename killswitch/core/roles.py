@@ -185,8 +185,8 @@ _ALL = (
     Role(
         "monitor",
         "a screen or exporter that only looks",
-        _LOOKING,
-        Grant(_LOOK, _SEEN),
+        _LOOKING | {"audit"},
+        Grant(f"{_LOOK} {_RECORD}", f"{_SEEN} @:audit @:seals"),
     ),
     Role(
         "deployer",

@@ -80,22 +80,22 @@ def _tell_rungs(page: Page, known: Iterable[Member]) -> None:
 
 def _tell_followers(page: Page, status: FleetStatus, everybody: Sequence[tuple[Member, str]]) -> None:
     """For each stop in force, who follows it and who of those has not proved to be quiet. Somebody of whom nothing is
-    known concerns every stop."""
+    known, or under whose name two speak, concerns every stop and is quiet under none."""
+    switch = status.switch.scope
     stops = [state for state in (status.switch, *status.scopes) if state.mode == "ENGAGED"]
-    unknown = sum(not member.known for member, _ in everybody)
-    followers: Counter[str] = Counter({status.switch.scope: len(everybody) - unknown})
-    unquiet: Counter[str] = Counter()
     epochs = {state.scope: state.epoch for state in stops}
+    everywhere = sum(not member.known or member.rival for member, _ in everybody)
+    followers: Counter[str] = Counter()
+    unquiet: Counter[str] = Counter()
     for member, _ in everybody:
-        if member.known:
-            for scope in (status.switch.scope, *member.scopes):
-                followers[scope] += scope != status.switch.scope
+        if member.known and not member.rival:
+            for scope in {switch, *member.scopes}:
+                followers[scope] += 1
                 unquiet[scope] += member.quiet_epoch < max(epochs.get(scope, 0), 1) or member.in_flight > 0
-    page.set(c.FOLLOWERS, followers[status.switch.scope] + unknown, status.switch.scope)
-    for state in stops:
-        if state is not status.switch:
-            page.set(c.FOLLOWERS, followers[state.scope] + unknown, state.scope)
-        page.set(c.NOT_QUIET, unquiet[state.scope] + unknown, state.scope)
+    for scope in dict.fromkeys((switch, *epochs)):
+        page.set(c.FOLLOWERS, followers[scope] + everywhere, scope)
+        if scope in epochs:
+            page.set(c.NOT_QUIET, unquiet[scope] + everywhere, scope)
 
 
 def _tell_worker(page: Page, member: Member, state: str) -> None:

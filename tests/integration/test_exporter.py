@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from killswitch import Blocked, Observer, Settings, clock
+from killswitch.core.roles import ROLES, AclUser
 from tests.support.agents import hold_permit, open_epoch, release
 from tests.support.exporter import Exporter, ExporterProcess, fetch
 from tests.support.scrapes import Scrape
@@ -98,6 +99,20 @@ def test_a_user_who_may_only_read_is_enough(switch: Switch) -> None:
         assert found.of(f"killswitch_{name}") == full.of(f"killswitch_{name}"), name
     assert not found.has("killswitch_renewals_refused")
     assert full.has("killswitch_renewals_refused")
+
+
+def test_the_role_of_a_monitor_sees_everything(switch: Switch) -> None:
+    """`killswitch acl --role monitor` is the user for it: the same samples as for one who may do everything."""
+    agent = switch.agent(worker_id="w1")
+    open_epoch(agent)
+    switch.raw("ACL", "SETUSER", "monitor", *AclUser(ROLES["monitor"], "monitor", "killswitch").words, "nopass")
+    with exporter_of(switch, redis_url=switch.server.url.replace("redis://", "redis://monitor:any@")) as exporter:
+        found = until(exporter, "killswitch_worker_state{worker=w1,state=open}", 1)
+    with exporter_of(switch) as exporter:
+        full = until(exporter, "killswitch_worker_state{worker=w1,state=open}", 1)
+    assert found["killswitch_record_unsealed"] >= 0
+    assert sum(sample.value for sample in found.of("killswitch_renewals_refused")) == 0
+    assert found.families == full.families
 
 
 def test_without_redis_a_scrape_succeeds_in_time_and_shows_nothing_old(switch: Switch) -> None:

@@ -8,9 +8,12 @@ from typing import Any
 from killswitch import AuditEntry, AuditOutcome, Observation, RecordNews
 from ops.exporter.collector import Scraper
 from tests.support.scrapes import Scrape, parse
-from tests.unit.ops.pictures import status
+from tests.unit.ops.pictures import engaged, member, status
+from workers.histogram import Histogram
+from workers.latency import latency_text
+from workers.report import STAGES
 
-__all__ = ["entry", "news", "proof", "scraped"]
+__all__ = ["entry", "everything", "news", "proof", "scraped"]
 
 
 def entry(number: int = 1, **changes: Any) -> AuditEntry:
@@ -34,3 +37,13 @@ def news(*entries: AuditEntry | AuditOutcome, anew: bool = False, unsealed: int 
 def scraped(record: RecordNews | None = None, **changes: Any) -> Scrape:
     """One scrape of `status(**changes)`."""
     return parse(Scraper(lambda _: Observation(status(**changes), record)).scrape())
+
+
+def everything() -> Scrape:
+    """A scrape of a fleet in which everything that can be told is told."""
+    histogram = Histogram()
+    histogram.record(1000)
+    info = {"ticks": 1, "latency": latency_text(dict.fromkeys(STAGES, histogram))}
+    worker = member("a", engine="e", slack_ms=1, refused={"engaged": (1, 1)}, info=info)
+    switch = engaged(ttl_ms=1000)
+    return scraped(news(entry(), anew=True), switch=switch, members=(worker,), library=2)

@@ -7,12 +7,8 @@ import pytest
 from killswitch import Code, Member, Mode
 from ops.exporter.catalogue import CATALOGUE
 from ops.exporter.fleet import STATES, state_of
-from tests.support.scrapes import Scrape
 from tests.unit.ops.pictures import engaged, member, state
-from tests.unit.ops.scraping import entry, news, scraped
-from workers.histogram import Histogram
-from workers.latency import latency_text
-from workers.report import STAGES
+from tests.unit.ops.scraping import everything, scraped
 
 # -- the switch -----------------------------------------------------------------------------------------------------
 
@@ -97,16 +93,17 @@ def test_a_worker_is_in_the_first_state_that_fits(worker: Member, expected: str)
 
 
 def test_followers_of_a_stop_that_are_not_quiet_are_counted() -> None:
-    """Somebody of whom nothing is known concerns every stop; who does not follow a scope is not awaited there."""
+    """Who is not known, and two under one name, concern every stop; who does not follow one is not awaited."""
     members = (
         member("quiet", scopes=("a:1",), quiet_epoch=9, closed=True),
         member("early", scopes=("a:1",), quiet_epoch=8, closed=True),
         member("elsewhere", scopes=("b:2",)),
         Member("lost", known=False),
+        member("two", rival=True, quiet_epoch=9, closed=True),
     )
     found = scraped(scopes=(engaged(scope="a:1", epoch=9), state(scope="b:2")), members=members)
-    assert (found["killswitch_followers{scope=a:1}"], found["killswitch_followers_not_quiet{scope=a:1}"]) == (3, 2)
-    assert found["killswitch_followers{scope=switch}"] == 4
+    assert (found["killswitch_followers{scope=a:1}"], found["killswitch_followers_not_quiet{scope=a:1}"]) == (4, 3)
+    assert found["killswitch_followers{scope=switch}"] == 5
     assert [item.labels["scope"] for item in found.of("killswitch_followers_not_quiet")] == ["a:1"]
 
 
@@ -148,16 +145,6 @@ def test_rungs_and_versions_are_counted() -> None:
 
 
 # -- the catalogue --------------------------------------------------------------------------------------------------
-
-
-def everything() -> Scrape:
-    """A scrape of a fleet in which everything that can be told is told."""
-    histogram = Histogram()
-    histogram.record(1000)
-    info = {"ticks": 1, "latency": latency_text(dict.fromkeys(STAGES, histogram))}
-    worker = member("a", engine="e", slack_ms=1, refused={"engaged": (1, 1)}, info=info)
-    switch = engaged(ttl_ms=1000)
-    return scraped(news(entry(), anew=True), switch=switch, members=(worker,), library=2)
 
 
 def test_what_is_exported_is_what_is_catalogued() -> None:
