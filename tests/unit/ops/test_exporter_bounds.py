@@ -132,6 +132,10 @@ def test_more_than_there_is_room_for_is_counted_and_trouble_is_shown_first() -> 
         "engines": WORKERS_MAX - 1 - ENGINES_MAX,
         "same": 0,
     }
+    assert len(found.of("killswitch_worker_state")) == WORKERS_MAX
+    assert len(found.of("killswitch_engine_latency_seconds_count")) == ENGINES_MAX
+    assert len(found.of("killswitch_workers_by_version")) == VERSIONS_MAX
+    assert len(found.of("killswitch_epoch")) == SCOPES_MAX + 1
     assert found["killswitch_worker_state{worker=zz,state=silent}"] == 1
     assert found["killswitch_mode{scope=z:last,mode=ENGAGED}"] == 1
     assert found["killswitch_workers{state=open}"] == 1500
