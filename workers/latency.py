@@ -8,13 +8,13 @@ work, and never more than a few thousand: five stages, at most 58 powers each.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from workers.histogram import Histogram
 from workers.report import STAGES
 
-__all__ = ["Latency", "latency_text", "parse_latency"]
+__all__ = ["Latency", "joined", "latency_text", "parse_latency", "stage_text"]
 
 _LONGEST = 16_384
 _MOST = 2**63
@@ -29,15 +29,20 @@ class Latency:
     powers: Mapping[int, int]
 
 
+def stage_text(stage: str, histogram: Histogram) -> str:
+    """One stage of what `parse_latency` reads; empty where nothing was timed yet."""
+    counts = " ".join(f"{power}:{count}" for power, count in histogram.by_power().items())
+    return f"{stage} {histogram.total} {counts}" if counts else ""
+
+
 def latency_text(latency: Mapping[str, Histogram]) -> str:
-    """What `parse_latency` reads; stages in which nothing was timed yet are left out."""
-    parts = []
-    for stage, histogram in latency.items():
-        powers = histogram.by_power()
-        if powers:
-            counts = " ".join(f"{power}:{powers[power]}" for power in sorted(powers))
-            parts.append(f"{stage} {histogram.total} {counts}")
-    return ";".join(parts)
+    """What `parse_latency` reads, of all stages."""
+    return joined(stage_text(stage, histogram) for stage, histogram in latency.items())
+
+
+def joined(stages: Iterable[str]) -> str:
+    """Several stages as one text."""
+    return ";".join(filter(None, stages))
 
 
 def parse_latency(text: object) -> dict[str, Latency]:

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 
 from killswitch.clock import NS_PER_MS, now_ns
 from workers.histogram import Histogram
-from workers.latency import latency_text
+from workers.latency import joined, stage_text
 from workers.report import Tally
 from workers.switch import Switch
 
 __all__ = ["Telling"]
 
 _PROGRESS_NS = 250 * NS_PER_MS
-_TIMES_NS = 1000 * NS_PER_MS
 
 
 class Telling:
-    """Says it to `agent`, now and then. On the engine's loop."""
+    """Says it to `agent`, now and then. On the engine's loop.
+
+    A histogram has some hundred counts to go through. That happens between two ticks, so one stage has its turn each
+    time: a stage is told a second or so late, and no tick waits for all of them.
+    """
 
     def __init__(self, name: str, agent: Switch, tally: Tally, latency: Mapping[str, Histogram]) -> None:
         self._name = name
         self._agent = agent
         self._tally = tally
         self._latency = latency
+        self._texts = dict.fromkeys(latency, "")
+        self._turns = cycle(latency)
         self._told_ns = 0
-        self._timed_ns = 0
 
     def when_due(self) -> None:
         """After each batch of ticks."""
@@ -33,10 +38,8 @@ class Telling:
             self.tell()
 
     def tell(self, last: bool = False) -> None:
-        """At once. The times cost more than the counts, so they are told less often, and at the end."""
-        now = self._told_ns = now_ns()
-        said: dict[str, str | int] = {"engine": self._name, **self._tally.progress()}
-        if last or now - self._timed_ns >= _TIMES_NS:
-            self._timed_ns = now
-            said["latency"] = latency_text(self._latency)
-        self._agent.annotate(**said)
+        """At once; the last time with the times of all stages."""
+        self._told_ns = now_ns()
+        for stage in self._latency if last else (next(self._turns),):
+            self._texts[stage] = stage_text(stage, self._latency[stage])
+        self._agent.annotate(engine=self._name, **self._tally.progress(), latency=joined(self._texts.values()))

@@ -18,8 +18,9 @@ from workers.feed import SyntheticFeed
 from workers.feed.base import BATCH
 from workers.histogram import Histogram
 from workers.latency import parse_latency
-from workers.report import Ending, EngineReport
+from workers.report import Ending, EngineReport, Tally
 from workers.strategy import MeanReversion
+from workers.telling import Telling
 
 
 def test_the_report_is_json_and_its_histograms_can_be_merged() -> None:
@@ -126,3 +127,25 @@ def test_a_blocked_gate_is_never_asked_twice_for_a_tick() -> None:
     assert rig.agent.gate.checks == 7
     with pytest.raises(Blocked):
         rig.agent.gate.signal()
+
+
+def test_each_time_one_stage_is_gone_through_and_at_the_end_all_of_them() -> None:
+    """No tick waits for every histogram, and the last word has them all."""
+    agent, latency = ScriptedAgent(), {stage: Histogram() for stage in ("a", "b", "c")}
+    told = Telling("e1", agent, Tally(), latency)
+    for histogram in latency.values():
+        histogram.record(100)
+    seen = []
+    for _ in range(4):
+        told.tell()
+        seen.append(agent.annotations["latency"])
+    assert seen == [
+        "a 100 7:1",
+        "a 100 7:1;b 100 7:1",
+        "a 100 7:1;b 100 7:1;c 100 7:1",
+        "a 100 7:1;b 100 7:1;c 100 7:1",
+    ]
+    for histogram in latency.values():
+        histogram.record(100)
+    told.tell(last=True)
+    assert agent.annotations["latency"] == "a 200 7:2;b 200 7:2;c 200 7:2"
