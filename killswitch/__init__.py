@@ -14,6 +14,7 @@ from killswitch._version import __version__
 if TYPE_CHECKING:
     from killswitch.control.auditing import Auditor
     from killswitch.control.controller import Controller
+    from killswitch.control.deadman import Renewer
     from killswitch.control.observer import Observation, Observer, RecordNews
     from killswitch.control.outcome import InitReport, Outcome, Verdict
     from killswitch.control.preflight import PREFLIGHT_CHECKS, Preflight, PreflightReport
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from killswitch.core.audit import AuditEntry, AuditOutcome
     from killswitch.core.checks.facts import QueueFacts
     from killswitch.core.checks.finding import Finding, Grade
+    from killswitch.core.deadman import Deadman
     from killswitch.core.findings import AuditFinding, Verification
     from killswitch.core.fleet import FleetStatus, Member, SwitchState
     from killswitch.core.journal import JournalEntry
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
         LibraryMissing,
         NotAsAnchored,
         OrderConflict,
+        PermissionEnded,
         SettingsError,
         StoreRefused,
         StoreUnavailable,
@@ -72,6 +75,7 @@ __all__ = [
     "Blocked",
     "Code",
     "Controller",
+    "Deadman",
     "EpochConflict",
     "Finding",
     "FleetStatus",
@@ -91,11 +95,13 @@ __all__ = [
     "Observer",
     "OrderConflict",
     "Outcome",
+    "PermissionEnded",
     "Permit",
     "Preflight",
     "PreflightReport",
     "QueueFacts",
     "RecordNews",
+    "Renewer",
     "Role",
     "Scope",
     "Sealing",
@@ -127,6 +133,7 @@ _HOMES = {
     "Code": "core.reasons",
     "Controller": "control.controller",
     "Finding": "core.checks.finding",
+    "Deadman": "core.deadman",
     "FleetStatus": "core.fleet",
     "Gate": "gate.gate",
     "Grade": "core.checks.finding",
@@ -147,6 +154,7 @@ _HOMES = {
     "ROLES": "core.roles",
     "RecordNews": "control.observer",
     "Role": "core.roles",
+    "Renewer": "control.deadman",
     "Scope": "core.modes",
     "Sealing": "store.seals",
     "Settings": "settings",

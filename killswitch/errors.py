@@ -17,6 +17,7 @@ __all__ = [
     "LocalServerMissing",
     "NotAsAnchored",
     "OrderConflict",
+    "PermissionEnded",
     "SettingsError",
     "StoreRefused",
     "StoreUnavailable",
@@ -145,6 +146,19 @@ class NotAsAnchored(KillSwitchError):
             f"the record does not hold the head that was anchored at {self.place}: number {self.count} with the link "
             f"{self.link[:16]}…; it was cut, restored from an older copy, or built anew"
         )
+
+
+class PermissionEnded(KillSwitchError):
+    """A permission under a dead man's switch is not there to be renewed: the switch was changed, the permission ran
+    out, or somebody else renews it. `epoch` is the switch's now; nothing was done."""
+
+    def __init__(self, epoch: int, reason: str) -> None:
+        super().__init__(epoch, reason)
+        self.epoch = epoch
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class SettingsError(KillSwitchError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ops.render import clean, span
+from ops.limits import limit_lines, limit_news
+from ops.render import Paint, clean, span
 from ops.screens import counts, headline, member_name, state_words
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ __all__ = ["between", "opening"]
 
 def opening(status: FleetStatus) -> list[str]:
     """The first lines: how things are."""
-    lines = [_switch(status)]
+    lines = [_switch(status), *(line.strip() for line in limit_lines(status, Paint(False), 1000))]
     lines += [_scope(state) for state in status.scopes if state.text != "(absent)"]
     return [*lines, counts(status.members), *(_worker(member) for member in status.members)]
 
@@ -65,6 +66,7 @@ def between(old: FleetStatus, new: FleetStatus) -> list[str]:
     lines = []
     if (headline(old), old.switch.epoch) != (headline(new), new.switch.epoch):
         lines.append(_switch(new))
+    lines += limit_news(old, new)
     if new.trouble != old.trouble:
         lines.append(f"no worker can renew: {clean(new.trouble[1])}" if new.trouble else "workers can renew again")
     before = {state.scope: state for state in old.scopes}

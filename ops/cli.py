@@ -22,6 +22,7 @@ COMMANDS = {
     "engage": "Stop the fleet, or a part of it.",
     "reduce": "Permit only orders that reduce a position.",
     "reset": "Permit trading again.",
+    "deadman": "Permit trading only while this goes on renewing it.",
     "status": "Show the switch, the scopes and every worker.",
     "watch": "Show the same, kept up to date.",
     "audit": "Show the record of changes.",

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from killswitch.clock import wall_text
+from ops.limits import limit_lines
 from ops.render import COLUMNS, Cell, Column, Paint, ago, brief, clean, span, table, wrap
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def headline(status: FleetStatus) -> tuple[str, str]:
         return f"{switch.mode} is written, but void: Redis restarted, failed over or lost its record since", "warn"
     if not switch.recorded:
         return f"{switch.mode} was written by hand; it counts once a worker's beat has recorded it", "warn"
+    if status.deadman is not None and not status.deadman.left_ms:
+        return f"{switch.mode} is written, but void: nobody renewed the permission", "warn"
     return text, _MODE_STYLES[switch.mode]
 
 
@@ -131,9 +134,7 @@ def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = C
     lines += wrap(_record(status.switch, status.at_ms), limit, "  ")
     if status.switch.mode != "ENGAGED" and status.switch.why:
         lines += wrap(f"why: {clean(status.switch.why)}", limit, "  ")
-    if status.switch.ttl_ms is not None:
-        end = wall_text(status.at_ms + status.switch.ttl_ms)
-        lines.append(paint(f"  the permission ends in {span(status.switch.ttl_ms)} ({end})", "yellow"))
+    lines += limit_lines(status, paint, limit)
     if status.trouble:
         code, reason = status.trouble
         for line in wrap(f"no worker can renew: {clean(reason)} [{code}]", limit, "  "):

@@ -20,8 +20,9 @@ class BadAnswer(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class StateRow:
-    """One state key. `kind` is value, absent or wrong-type; `pttl_ms` -1 means no limit; `recorded` that the ledger
-    holds this very value, at `epoch`. `text` is cut to 256 bytes, `length` is the whole length in bytes."""
+    """One state key. `kind` is value, absent or wrong-type; `pttl_ms` what is left of it, by its own limit or by a dead
+    man's switch (-1: no limit); `recorded` that the ledger holds this very value, at `epoch`. `text` is cut to 256
+    bytes, `length` is the whole length in bytes."""
 
     kind: str
     text: str
@@ -46,7 +47,7 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What an answer means for one worker. `ttl_ms` bounds the permission (None: no limit). `unsettled` asks for a
-    beat, which records what is unrecorded."""
+    beat, which records what is unrecorded, an end of a permission too."""
 
     mode: Mode
     epoch: int
@@ -159,8 +160,10 @@ def decide(answer: Answer, version: int, scopes: tuple[str, ...], seen: int, eng
         return closed(Code.INCARNATION_CHANGED, "Redis restarted or failed over since trading was permitted", True)
     if unrecorded:
         return closed(Code.UNRECORDED, "the state was changed by hand and is being recorded", True)
+    limit = answer.rows[0].pttl_ms
+    if limit != -1 and limit <= 0:
+        return closed(Code.PERMISSION_EXPIRED, "the permission ran out, or nobody renewed it", True)
     if epoch < seen or epoch <= engaged_seen:
         known = max(seen, engaged_seen)
         return closed(Code.EPOCH_BEHIND, f"the record is at epoch {epoch}, this worker has seen {known}")
-    limit = answer.rows[0].pttl_ms
-    return Decision(mode, epoch, code, reason, None if limit == -1 else max(limit, 0))
+    return Decision(mode, epoch, code, reason, None if limit == -1 else limit)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from killswitch.core.deadman import Deadman
 from killswitch.core.lease import LONGEST_LEASE_MS, closed_by_ms
 from killswitch.core.modes import MAX_EPOCH, SWITCH, Mode
 from killswitch.core.reasons import Code
@@ -104,8 +105,8 @@ class Member:
 class SwitchState:
     """The switch (`scope` is "switch") or one scope: what the key holds and what the ledger says of it.
 
-    `ttl_ms` is the rest of a time-boxed permission, None without one. `recorded` is False between a change by hand
-    and the beat that records it.
+    `ttl_ms` is the rest of a time-boxed permission, None without one (for a dead man's switch see
+    `FleetStatus.deadman`). `recorded` is False between a change by hand and the beat that records it.
     """
 
     scope: str
@@ -130,6 +131,7 @@ class FleetStatus:
     `library` is the version of the function library that answered (None: none did). `left_out`: scopes that were not
     looked at because there are too many.
     `on_failover` is what is on record for a restart or fail-over: halt, resume or reassert.
+    `deadman`: the permission in force ends unless it is renewed (None: nobody has to).
     """
 
     at_ms: int
@@ -144,6 +146,7 @@ class FleetStatus:
     library: int | None = None
     left_out: int = 0
     on_failover: str = "halt"
+    deadman: Deadman | None = None
 
 
 def _whole(fields: Mapping[str, str], name: str) -> int:

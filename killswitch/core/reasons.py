@@ -66,8 +66,8 @@ class Code(StrEnum):
     )
     PERMISSION_EXPIRED = (
         "permission_expired",
-        "The time-boxed permission (TTL of the state key) ran out.",
-        "`killswitch reset --for` permits again.",
+        "The time-boxed permission (TTL of the state key) ran out, or nobody renewed it (dead man's switch).",
+        "`killswitch status`, then `killswitch reset`, with `--for` or under `killswitch deadman`.",
     )
     UNREACHABLE = "unreachable", "No connection to Redis can be made.", "Does Redis run? Is KILLSWITCH_REDIS_URL right?"
     TLS_EXPIRED = (

@@ -35,6 +35,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "tell-outcome": "put on record how that wait ended (`ks_proved`)",
         "reduce": "permit reducing orders (`reduce`)",
         "permit": "permit trading (`reset`)",
+        "renew": "put a permission under a dead man's switch, and renew it (`deadman`)",
         "permit-by-hand": "write SAFE into the switch, by any command",
         "loosen-scope": "write SAFE into a scope, or delete it, by any command",
         "forget": "take a worker that was lost off the membership",
@@ -139,17 +140,17 @@ _ALL = (
         "a person or tool that stops, permits and looks",
         _LOOKING
         | {"audit", "stop", "stop-scope", "stop-recorded", "prove", "reduce", "permit", "permit-by-hand"}
-        | {"loosen-scope", "forget", "add-to-record", "tell-outcome"},
+        | {"renew", "loosen-scope", "forget", "add-to-record", "tell-outcome"},
         Grant(
             f"{_LOOK} {_RECORD} fcall|ks_engage fcall|ks_reduce fcall|ks_reset fcall|ks_leave fcall|ks_proved "
-            "fcall|ks_policy wait config|get",
+            "fcall|ks_policy fcall|ks_deadman fcall|ks_renew wait config|get",
             "@:*",
             "@:acks",
         ),
         (
             Grant("set", "@:state @:state:*"),
             Grant("del", "@:state"),
-            Grant("set", "@:op:engage:* @:op:reduce:* @:op:reset:* @:op:proved:* @:note"),
+            Grant("set", "@:op:engage:* @:op:reduce:* @:op:reset:* @:op:proved:* @:op:deadman:* @:note"),
             *_CHANGES,
             Grant("rename", "%RW~@:ledger %W~@:ledger:damaged:*"),
             Grant("rename", "%RW~@:audit %W~@:audit:damaged:*"),

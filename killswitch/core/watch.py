@@ -289,9 +289,9 @@ class Watch:
         self._next_ask_ns = question.sent_ns + self._jittered(self.timing.renew_ms)
 
 
-_STOPPED_BY_RECORD = frozenset(
-    {Code.ENGAGED, Code.SCOPE_ENGAGED, Code.STATE_MISSING, Code.STATE_UNRECOGNISED, Code.STATE_WRONG_TYPE}
-)
+# The end of a permission as Redis tells it is a stop as well: neither a late renewal nor a clock set back revives it.
+_STOPPED_BY_RECORD = frozenset({Code.ENGAGED, Code.SCOPE_ENGAGED, Code.STATE_MISSING, Code.STATE_UNRECOGNISED,
+                                Code.STATE_WRONG_TYPE, Code.PERMISSION_EXPIRED})  # fmt: skip
 
 _EXPIRY = {
     Code.LEASE_EXPIRED: "no answer confirmed the permission in time",

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from killswitch.core.answer import Answer, BadAnswer, StateRow, parse_answer, read_state
+from killswitch.core.deadman import Deadman, parse_deadman
 from killswitch.core.fleet import (
     MEMBER_FIELD_MAX,
     MEMBER_FIELDS,
@@ -19,7 +21,7 @@ from killswitch.core.fleet import (
     SwitchState,
     parse_member,
 )
-from killswitch.core.modes import SWITCH
+from killswitch.core.modes import SWITCH, Mode
 from killswitch.core.reasons import Code
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.store.functions import LIBRARY_VERSION, Caller
@@ -111,9 +113,11 @@ class FleetStore:
         states = [self._state(name, row, ledger) for name, row in zip(names, rows, strict=True)]
         info = self._info()
         run_id = _find(r"run_id:(\w+)", info)
+        at_ms = self.now_ms()
+        switch, deadman = self._limits(states[0], ledger.get("deadman", ""), at_ms)
         return FleetStatus(
-            at_ms=self.now_ms(),
-            switch=states[0],
+            at_ms=at_ms,
+            switch=switch,
             scopes=tuple(states[1:]),
             members=members,
             epoch=_whole(ledger.get("epoch", "")),
@@ -124,7 +128,18 @@ class FleetStore:
             library=answer.version if answer else None,
             left_out=len(wanted) - len(names) + 1,
             on_failover=found if (found := ledger.get("on_failover", "")) in ("resume", "reassert") else "halt",
+            deadman=deadman,
         )
+
+    def _limits(self, switch: SwitchState, record: str, at_ms: int) -> tuple[SwitchState, Deadman | None]:
+        """Both limits of the permission in force, each by itself: workers are told of the nearer one."""
+        if switch.mode is not Mode.SAFE or not switch.recorded:
+            return switch, None
+        deadman = parse_deadman(record, switch.epoch, switch.actor, at_ms)
+        if deadman is None:
+            return switch, None
+        pttl = self._ask("PTTL", self._keys.state)
+        return replace(switch, ttl_ms=pttl if isinstance(pttl, int) and pttl >= 0 else None), deadman
 
     def _worker_view(self, names: tuple[str | None, ...]) -> tuple[Answer | None, tuple[Code, str] | None]:
         """Asks as a worker would; the refusal a worker would meet is part of the picture."""

@@ -14,10 +14,10 @@ __all__ = ["LIBRARY", "LIBRARY_VERSION", "OPERATIONS", "SHARED", "Caller", "libr
 
 LIBRARY = "killswitch"
 LIBRARY_VERSION = 3
-SHARED = ("common", "incarnation", "replies")
+SHARED = ("common", "incarnation", "replies", "deadman")
 OPERATIONS = (
-    "ks_admit", "ks_beat", "ks_engage", "ks_leave", "ks_outcome", "ks_policy", "ks_proved", "ks_read", "ks_reduce",
-    "ks_reset", "ks_seal",
+    "ks_admit", "ks_beat", "ks_deadman", "ks_engage", "ks_leave", "ks_outcome", "ks_policy", "ks_proved", "ks_read",
+    "ks_reduce", "ks_renew", "ks_reset", "ks_seal",
 )  # fmt: skip
 
 

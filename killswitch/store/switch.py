@@ -9,12 +9,14 @@ learns it as StoreRefused, EpochConflict or StoreUnavailable.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from killswitch.core.modes import Mode, Scope
 from killswitch.core.reasons import Code
-from killswitch.errors import EpochConflict, LibraryMissing, StoreRefused
-from killswitch.store.functions import Caller, load_library
+from killswitch.errors import EpochConflict, LibraryMissing, PermissionEnded, StoreRefused
+from killswitch.store.functions import LIBRARY_VERSION, Caller, load_library
 from killswitch.store.keys import Keys
 
 __all__ = ["ABSENT", "STOPWORD", "Change", "Durability", "SwitchStore", "as_text", "note_text"]
@@ -24,6 +26,9 @@ STOPWORD = "ENGAGED by a user who may only stop"
 
 _NOTE_MS = 10_000
 _EPOCH_ERROR = re.compile(r"EPOCH (\d+) ?(.*)")
+_ENDED_ERROR = re.compile(r"ENDED (\d{1,16}) (.*)")
+_PLACE = " script: "  # some servers add where in the library an error was raised
+_OTHER_FORM = "the function library answered in another form: run `killswitch init` again"
 
 
 def as_text(value: object) -> str:
@@ -137,8 +142,43 @@ class SwitchStore:
             match = _EPOCH_ERROR.search(refused.reason)
             if match is None:
                 raise
-            reason = f"{match[1]} {match[2].split(' script: ')[0]}"
+            reason = f"{match[1]} {match[2].split(_PLACE)[0]}"
             raise EpochConflict(int(match[1]), given, reason) from None
+
+    def deadman(
+        self,
+        epoch: int,
+        every_ms: int,
+        life_ms: int,
+        reason: str,
+        actor: str,
+        operation: str,
+        via: str,
+        take_over: bool,
+    ) -> Change:
+        """Puts the permission of `epoch` under a dead man's switch that is renewed under the name of `operation`.
+
+        Raises:
+            EpochConflict, PermissionEnded: there is no such permission, or somebody else renews it; nothing was done.
+            LibraryMissing, StoreRefused, StoreUnavailable: as for `reset`.
+        """
+        words = (str(epoch), str(every_ms), str(life_ms), reason, actor, operation, via, str(int(take_over)))
+        with _ended():
+            return self._conditional(epoch, "ks_deadman", None, *words)
+
+    def renew(self, epoch: int, operation: str, ends_ms: int) -> tuple[int, int]:
+        """Prolongs it until `ends_ms` (server clock) at most; until when it is then, and the server's clock.
+
+        Raises:
+            PermissionEnded: it is not to be renewed any more.
+            LibraryMissing, StoreRefused, StoreUnavailable: it may be, another time; for the last: unknown.
+        """
+        with _ended():
+            found = self._caller.call("FCALL", "ks_renew", 1, self._keys.state, epoch, operation, ends_ms)
+        match found:
+            case [int(version), int(ends), int(at_ms)] if version == LIBRARY_VERSION:
+                return ends, at_ms
+        raise LibraryMissing(Code.LIBRARY_MISMATCH, _OTHER_FORM)
 
     def initialise(self, actor: str, operation: str, via: str, policy: str = "halt") -> Change | None:
         """Loads the function library, writes the stop word and puts `policy` on record (see ks_policy.lua); where there
@@ -198,6 +238,15 @@ def _change(reply: object) -> Change:
         epoch, at_ms = int(found["epoch"]), int(found["at_ms"])
         return Change(epoch, found["was"], found["state"], at_ms, found["repeated"] == "1")
     except (KeyError, ValueError):
-        raise LibraryMissing(
-            Code.LIBRARY_MISMATCH, "the function library answered in another form: run `killswitch init` again"
-        ) from None
+        raise LibraryMissing(Code.LIBRARY_MISMATCH, _OTHER_FORM) from None
+
+
+@contextmanager
+def _ended() -> Iterator[None]:
+    try:
+        yield
+    except StoreRefused as refused:
+        match = _ENDED_ERROR.search(refused.reason)
+        if match is None:
+            raise
+        raise PermissionEnded(int(match[1]), match[2].split(_PLACE)[0]) from None

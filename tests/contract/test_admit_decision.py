@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from killswitch.core.answer import decide
 from killswitch.core.modes import Mode
 from killswitch.core.reasons import Code
-from killswitch.errors import Blocked, EpochConflict, StoreRefused
+from killswitch.errors import Blocked, EpochConflict, PermissionEnded, StoreRefused
 from killswitch.store.functions import LIBRARY_VERSION
 from tests.support.library import Library
 
@@ -18,7 +18,7 @@ SCOPES = ("symbol:EURUSD", "strategy:meanrev", "host:a")
 TEXTS = ("SAFE", "REDUCING", "ENGAGED", "ENGAGED why", "ENGAGEDwhy", "safe", "SAFE ", " SAFE", "", "x" * 300)
 TOKENS = ("=SAFE", "absent", "", "=ENGAGED why")
 EPOCHS = ("0", "7", "x", "1e400", "9" * 16)
-ACTIONS = ("engage", "reset", "reduce", "raw reset", "delete", "list", "beat")
+ACTIONS = ("engage", "reset", "reduce", "raw reset", "delete", "list", "beat", "deadman", "nobody renews")
 
 Step = tuple[str, str | None, int]
 Verdict = tuple[Code, Mode, int] | None
@@ -47,6 +47,8 @@ def perform(library: Library, step: Step) -> None:
         "delete": lambda: library.raw("DEL", key),
         "list": lambda: (library.raw("DEL", key), library.raw("RPUSH", key, "SAFE")),
         "beat": lambda: library.beat(scopes=SCOPES),
+        "deadman": lambda: library.deadman(current, f"d-{current}"),
+        "nobody renews": lambda: library.age_deadman(80_000) if "deadman" in library.ledger() else None,
         "text": lambda: library.set_raw(TEXTS[number], scope),
         "for a while": lambda: library.raw("PEXPIRE", key, number),
         "ledger": lambda: library.raw("DEL", ledger) if number else library.raw("RENAME", ledger, "away"),
@@ -57,7 +59,7 @@ def perform(library: Library, step: Step) -> None:
     if what != "ledger" or library.raw("EXISTS", ledger):
         try:
             actions[what]()
-        except (EpochConflict, StoreRefused):
+        except (EpochConflict, PermissionEnded, StoreRefused):
             pass
 
 
@@ -66,8 +68,6 @@ def gate_two(library: Library, scopes: Sequence[str], epoch: int, reduces: bool)
     found = decide(library.read(*scopes), LIBRARY_VERSION, tuple(scopes), epoch, 0)
     if found.mode is Mode.ENGAGED:
         return found.code, Mode.ENGAGED, found.epoch
-    if found.ttl_ms == 0:
-        return Code.PERMISSION_EXPIRED, Mode.ENGAGED, found.epoch
     if found.mode is Mode.REDUCING and not reduces:
         return Code.REDUCING, found.mode, found.epoch
     return (Code.STALE_SIGNAL, found.mode, found.epoch) if found.epoch != epoch else None

@@ -13,7 +13,7 @@ from tests.support.library import Library
 # A changed text needs a new LIBRARY_VERSION from the first release on; until then only this line changes.
 
 
-LIBRARY_SHA256 = {3: "fa1cee590f6897ec3efee19a5e9b9f2ab789bd604129884f1839e1526fedf0dd"}
+LIBRARY_SHA256 = {3: "7b08b0e640700c57df0c160a1ed9da95858d26902e548c846f669207a0495b06"}
 
 
 def test_text_of_the_library_belongs_to_its_version() -> None:

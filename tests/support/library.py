@@ -112,6 +112,24 @@ class Library:
     def reset(self, epoch: int, op: str = "", scope: str | None = None, ttl_ms: int = 0) -> Change:
         return self.switch.reset(_scope(scope), epoch, "checked", "alice", ttl_ms, op, "test")
 
+    def deadman(
+        self, epoch: int, op: str = "desk", *, every_ms: int = 20_000, life_ms: int = 80_000, take_over: bool = False
+    ) -> Change:
+        return self.switch.deadman(epoch, every_ms, life_ms, "at the desk", "alice", op, "test", take_over)
+
+    def renew(self, epoch: int, op: str = "desk", ends_ms: int | None = None) -> int:
+        """Until when the permission is then, by the server's clock; without `ends_ms` asks for as long as may be."""
+        return self.switch.renew(epoch, op, 2**52 if ends_ms is None else ends_ms)[0]
+
+    def deadman_record(self) -> list[int]:
+        """Epoch, end, life and interval on record."""
+        return [int(word) for word in self.ledger()["deadman"].split()[:4]]
+
+    def age_deadman(self, by_ms: int) -> None:
+        """As if its end had come nearer by so much: what the clock of the server does, without the wait."""
+        epoch, ends, life, every, name = self.ledger()["deadman"].split()
+        self.raw("HSET", self.keys.ledger, "deadman", f"{epoch} {int(ends) - by_ms} {life} {every} {name}")
+
     def permit(self) -> int:
         """Engages, resets, and returns the epoch of the permission."""
         return self.reset(self.engage().epoch).epoch

@@ -159,6 +159,17 @@ def _permits(at: Bench) -> bool:
     return at.admin.get() == "SAFE"
 
 
+def _renews(at: Bench) -> bool:
+    epoch = int(at.admin.ledger()["switch:epoch"])
+    at.may("FCALL", "ks_deadman", 1, at.keys.state, epoch, 20_000, 80_000, "desk", "bob", "desk-1")
+    if "deadman" not in at.admin.ledger():
+        return False
+    at.admin.age_deadman(60_000)
+    ends = at.admin.deadman_record()[1]
+    at.may("FCALL", "ks_renew", 1, at.keys.state, epoch + 1, "desk-1")
+    return at.admin.deadman_record()[1] > ends
+
+
 def _forgets(at: Bench) -> bool:
     at.may("FCALL", "ks_leave", 1, at.keys.state, "lost")
     if "lost" in at.admin.members():
@@ -222,6 +233,7 @@ ATTEMPTS: dict[str, Callable[[Bench], bool]] = {
     "prove": _proves,
     "reduce": _reduces,
     "permit": _permits,
+    "renew": _renews,
     "permit-by-hand": lambda at: _written(at, at.keys.state),
     "loosen-scope": lambda at: _written(at, f"{at.keys.state}:{SCOPE}"),
     "forget": _forgets,

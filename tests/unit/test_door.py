@@ -18,17 +18,18 @@ from killswitch.errors import (
     LocalServerMissing,
     NotAsAnchored,
     OrderConflict,
+    PermissionEnded,
 )
 
 PUBLIC = {
     "AclUser", "Admission", "AdmissionUnknown", "Agent", "Anchor", "AnchorBook", "AnchorPlace", "AnchorUnavailable",
-    "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor", "Blocked", "Code", "Controller", "EpochConflict",
-    "Finding", "FleetStatus", "Gate", "Grade", "InitReport", "InvalidInput", "Journal", "JournalEntry",
-    "JournalLost", "KillSwitchError", "LibraryMissing", "Member", "Mode", "NotAsAnchored", "Observation",
-    "Observer", "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "Permit", "Preflight", "PreflightReport",
-    "QueueFacts", "ROLES", "RecordNews", "Role", "Scope", "Sealing", "Settings", "SettingsError", "SinkAddress",
-    "Standing", "StoreRefused", "StoreUnavailable", "SwitchState", "Verdict", "Verification", "View", "__version__",
-    "source_faults",
+    "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor", "Blocked", "Code", "Controller", "Deadman",
+    "EpochConflict", "Finding", "FleetStatus", "Gate", "Grade", "InitReport", "InvalidInput", "Journal",
+    "JournalEntry", "JournalLost", "KillSwitchError", "LibraryMissing", "Member", "Mode", "NotAsAnchored",
+    "Observation", "Observer", "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "PermissionEnded", "Permit",
+    "Preflight", "PreflightReport", "QueueFacts", "ROLES", "RecordNews", "Renewer", "Role", "Scope", "Sealing",
+    "Settings", "SettingsError", "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable", "SwitchState",
+    "Verdict", "Verification", "View", "__version__", "source_faults",
 }  # fmt: skip
 
 
@@ -81,6 +82,7 @@ ERRORS: list[KillSwitchError] = [
     JournalLost("orders", 7),
     AnchorUnavailable("/a/file", "it is not there"),
     NotAsAnchored("/a/file", 7, "0" * 64),
+    PermissionEnded(7, "the switch was changed"),
 ]
 
 

@@ -48,26 +48,26 @@ end
 -- What a worker that follows `keys` would decide (core/answer.py, decide), then the check of gate 2, in that order.
 -- Returns nil where the order may pass, or {code, mode, epoch, reason} of what forbids it; and the names of the scopes.
 local function forbidden(n, keys, given, reduces)
-  local fields, scopes = { 'run_id' }, {}
+  local fields, scopes = { 'run_id', 'deadman' }, {}
   for i, key in ipairs(keys) do
     local of = names(key)
     if of.state ~= n.state or (of.scope == 'switch') ~= (i == 1) then
       error({ err = 'ERR the keys are the switch first, then scopes of the same prefix' })
     end
-    fields[2 * i], fields[2 * i + 1] = of.token, of.epoch
+    fields[2 * i + 1], fields[2 * i + 2] = of.token, of.epoch
     if i > 1 then scopes[i - 1] = of.scope end
   end
   local kept = ledger_fields(n, fields)
   local mode, code, reason, epoch, pttl, recorded_all = nil, nil, nil, 0, -1, true
   for i, key in ipairs(keys) do
-    local seen, was = observe(key), kept[2 * i] or nil
+    local seen, was, its_epoch = observe(key), kept[2 * i + 1] or nil, to_epoch(kept[2 * i + 2]) or 0
     local its_mode, its_code, its_reason = reading(seen, names(key).scope)
     if not mode or STRICTNESS[its_mode] > STRICTNESS[mode] then
       mode, code, reason = its_mode, its_code, its_reason
     end
     if was ~= token(seen) and (was or seen.kind ~= 'absent') then recorded_all = false end
-    epoch = math.max(epoch, to_epoch(kept[2 * i + 1]) or 0)
-    if i == 1 then pttl = seen.pttl end
+    epoch = math.max(epoch, its_epoch)
+    if i == 1 then pttl = limited(seen.pttl, kept[2], its_epoch) end
   end
   local run, closed = run_id(), nil
   if mode == 'ENGAGED' then
@@ -78,10 +78,10 @@ local function forbidden(n, keys, given, reduces)
     closed = { 'incarnation_changed', 'Redis restarted or failed over since trading was permitted' }
   elseif not recorded_all then
     closed = { 'unrecorded', 'the state was changed by hand and is being recorded' }
+  elseif pttl == 0 then
+    closed = { 'permission_expired', 'the permission ran out, or nobody renewed it' }
   elseif epoch < given or epoch == 0 then  -- no permission was ever given at epoch 0
     closed = { 'epoch_behind', 'the record is at epoch ' .. show(epoch) .. ', this worker has seen ' .. show(given) }
-  elseif pttl == 0 then
-    closed = { 'permission_expired', 'the time-boxed permission ends in this moment' }
   end
   if closed then return { closed[1], 'ENGAGED', epoch, closed[2] } end
   if mode == 'REDUCING' and not reduces then return { code, mode, epoch, reason } end

@@ -52,6 +52,7 @@ redis.register_function('ks_beat', function(keys, args)
   if seen_epoch > counter(n) then mend(now, 'HSET', n.ledger, 'epoch', show(seen_epoch)) end
 
   local confirmed = settle_incarnation(n, now, state)
+  local deadman = settle_deadman(n, now, state)
   local rows, epoch, engaged = {}, 0, false
   for i, key in ipairs(keys) do
     local scope = names(key).scope
@@ -61,6 +62,7 @@ redis.register_function('ks_beat', function(keys, args)
     epoch = math.max(epoch, was.epoch)
     if mode_of(seen) == 'ENGAGED' and (i == 1 or seen.kind ~= 'absent') then engaged = true end
   end
+  if deadman then limit(rows[1], deadman) end
   if late then return answer(args[1], run_id(), confirmed, counter(n), rows) end
   local again = confirmed and args[9] == 'stop_epoch'
     and reassert(n, now, state, id, to_epoch(args[10]) or 0, epoch)

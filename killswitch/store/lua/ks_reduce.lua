@@ -11,6 +11,7 @@ redis.register_function('ks_reduce', function(keys, args)
   local looked_at = recorded(n, n.scope).epoch
   local state = observe(n.state)
   settle_incarnation(n, now, state)
+  settle_deadman(n, now, state)
   local before = observe(keys[1])
   local current = reconcile(n, n.scope, before, now).epoch
   local tightens = mode_of(before) ~= 'ENGAGED' or (n.scope ~= 'switch' and before.kind == 'absent')

@@ -25,6 +25,7 @@ redis.register_function('ks_reset', function(keys, args)
   if not settle_incarnation(n, now, state) then
     return redis.error_reply('INCARNATION the server does not tell its run id, so no permission can be bound to it')
   end
+  settle_deadman(n, now, state)
   local before = observe(keys[1])
   local current = reconcile(n, n.scope, before, now).epoch
   if to_epoch(args[1]) ~= current or current ~= looked_at then

@@ -121,7 +121,15 @@ def test_unrecorded_scope_keeps_closed_and_asks_for_a_beat() -> None:
     assert (found.code, found.unsettled) == (Code.UNRECORDED, True)
 
 
-@pytest.mark.parametrize(("pttl", "limit"), [(-1, None), (0, 0), (5, 5), (-2, 0), (-7, 0)])
+@pytest.mark.parametrize(("pttl", "limit"), [(-1, None), (1, 1), (5, 5)])
 def test_only_minus_one_means_without_limit(pttl: int, limit: int | None) -> None:
-    """A time to live that makes no sense is no permission for ever."""
-    assert decide(answer(row("SAFE", 5, pttl_ms=pttl)), VERSION, (), 0, 0).ttl_ms == limit
+    """What is left of a permission bounds what a worker may believe."""
+    found = decide(answer(row("SAFE", 5, pttl_ms=pttl)), VERSION, (), 0, 0)
+    assert (found.mode, found.ttl_ms) == (Mode.SAFE, limit)
+
+
+@pytest.mark.parametrize("pttl", [0, -2, -7])
+def test_permission_with_nothing_left_is_closed_and_asks_for_a_beat(pttl: int) -> None:
+    """A time to live that makes no sense is no permission for ever; the beat writes down that it ended."""
+    found = decide(answer(row("SAFE", 5, pttl_ms=pttl)), VERSION, (), 0, 0)
+    assert (found.mode, found.code, found.unsettled) == (Mode.ENGAGED, Code.PERMISSION_EXPIRED, True)

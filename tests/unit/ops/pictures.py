@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from killswitch import Code, FleetStatus, Member, Mode, SwitchState
+from killswitch import Code, Deadman, FleetStatus, Member, Mode, SwitchState
 
 __all__ = ["member", "state", "status"]
 
@@ -64,5 +64,20 @@ def status(**changes: Any) -> FleetStatus:
         run_id="0123456789abcdef",
         server="Redis 7.0.15",
         trouble=None,
+    )
+    return replace(made, **changes)
+
+
+def deadman(**changes: Any) -> Deadman:
+    """A permission that alice renewed five seconds ago."""
+    made = Deadman(
+        actor="alice",
+        every_ms=20_000,
+        life_ms=80_000,
+        renewed_at_ms=1_055_000,
+        ends_at_ms=1_135_000,
+        left_ms=75_000,
+        overdue=False,
+        operation="desk",
     )
     return replace(made, **changes)
