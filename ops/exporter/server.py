@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
 from prometheus_client.metrics_core import Metric as Family
 
 from killswitch.clock import now_ns
+from ops.console import console
+from ops.render import clean
 
 __all__ = ["MetricsServer", "application"]
 
@@ -49,7 +51,12 @@ def application(scrape: Scrape) -> Callable[[dict[str, Any], Start], Iterable[by
         path = environ.get("PATH_INFO", "")
         if path == "/metrics" and environ["REQUEST_METHOD"] == "GET":
             registry = CollectorRegistry(auto_describe=False)
-            registry.register(_Made(scrape(_asked_limit_s(environ))))
+            try:
+                registry.register(_Made(scrape(_asked_limit_s(environ))))
+            except Exception as error:  # a fault of this program: Prometheus sees `up` 0, and the next scrape is tried
+                console.trouble("error", clean(f"a scrape failed with an unexpected {type(error).__name__}: {error}"))
+                start("500 Internal Server Error", list(_TEXT))
+                return [b"an unexpected error; the exporter's own output says which\n"]
             ProcessCollector(registry=registry)
             found: Iterable[bytes] = make_wsgi_app(registry)(environ, start)
             return found

@@ -62,6 +62,24 @@ def test_other_paths_and_methods_are_told_as_such(exporter: Exporter) -> None:
     assert list(answers.values()) == [200, 404, 405, 200]
 
 
+def test_fault_of_the_exporter_is_one_line_and_not_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Prometheus gets a 500, whoever looks gets a line and no traceback, and the next scrape is tried."""
+    looks: list[Observation | Exception] = [ValueError("x\ny"), Observation(status(), None)]
+
+    def look(_: float) -> Observation:
+        found = looks.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    with Exporter(look) as exporter:
+        with pytest.raises(urllib.error.HTTPError, match="500"):
+            exporter.scrape()
+        assert exporter.scrape()["killswitch_up"] == 1
+    said = capsys.readouterr()
+    assert said.err == "error: a scrape failed with an unexpected ValueError: x\\ny\n"
+
+
 def test_taken_port_is_one_clear_error(shell: Shell, exporter: Exporter) -> None:
     """Value, rule and remedy, the exit code of wrong usage, and no traceback."""
     done = shell.run("exporter", "--listen", f"127.0.0.1:{exporter.port}")
