@@ -50,6 +50,11 @@ CHANGED = _gauge("last_change_timestamp_seconds", "When the last recorded change
 CHANGE = _info("change", "The last change: who, how, why.", "scope", "actor", "via", "reason")
 RECORDED = _gauge("recorded", "0 between a change by hand and the beat that records it, else 1.", "scope")
 PERMISSION_LEFT = _gauge("permission_left_seconds", "Rest of a time-boxed permission; absent without one.", "scope")
+DEADMAN_LEFT = _gauge(
+    "deadman_left_seconds", "Rest of a permission that somebody must go on renewing; absent where nobody has to."
+)
+DEADMAN_EVERY = _gauge("deadman_interval_seconds", "How often it is to be renewed.")
+DEADMAN_OVERDUE = _gauge("deadman_overdue", "1 if a renewal has not come in time, else 0.")
 CONFIRMED = _gauge("confirmed", "1 if the record was made under this Redis and its history; 0 closes every gate.")
 REFUSED = _gauge(
     "renewals_refused",

@@ -35,6 +35,10 @@ def tell_switch(page: Page, status: FleetStatus) -> int:
     scopes = sorted(status.scopes, key=lambda state: (_STRICTEST_FIRST[state.mode], state.scope))
     for state in (status.switch, *scopes[:SCOPES_MAX]):
         _tell_state(page, state)
+    if (deadman := status.deadman) is not None:
+        page.set(c.DEADMAN_LEFT, deadman.left_ms / 1000)
+        page.set(c.DEADMAN_EVERY, deadman.every_ms / 1000)
+        page.set(c.DEADMAN_OVERDUE, deadman.overdue)
     page.set(c.HIGHEST_EPOCH, status.epoch)
     page.set(c.CONFIRMED, status.confirmed)
     code = status.trouble[0] if status.trouble else None

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.monitoring
 PATIENCE_S = 60.0
 SCOPE = "symbol:EURUSD"
 CALM = {
+    "killswitch_deadman_left_seconds",
     "killswitch_permission_left_seconds",
     "killswitch_scrape_failures_total",
     "killswitch_renewals_refused",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from killswitch import AuditEntry, AuditOutcome, Observation, RecordNews
+from killswitch import AuditEntry, AuditOutcome, Deadman, Observation, RecordNews
 from ops.exporter.collector import Scraper
 from tests.support.scrapes import Scrape, parse
 from tests.unit.ops.pictures import engaged, member, status
@@ -46,4 +46,5 @@ def everything() -> Scrape:
     info = {"ticks": 1, "latency": latency_text(dict.fromkeys(STAGES, histogram))}
     worker = member("a", engine="e", slack_ms=1, refused={"engaged": (1, 1)}, info=info)
     switch = engaged(ttl_ms=1000)
-    return scraped(news(entry(), anew=True), switch=switch, members=(worker,), library=2)
+    deadman = Deadman("alice", 20_000, 80_000, 1, 2, 70_000, False, "op")
+    return scraped(news(entry(), anew=True), switch=switch, members=(worker,), library=2, deadman=deadman)

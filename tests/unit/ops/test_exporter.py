@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from killswitch import Code, Member, Mode
+from killswitch import Code, Deadman, Member, Mode
 from ops.exporter.catalogue import CATALOGUE
 from ops.exporter.fleet import STATES, state_of
 from tests.unit.ops.pictures import engaged, member, state
@@ -44,6 +44,17 @@ def test_permission_without_a_limit_has_no_rest() -> None:
     """No number stands for "for ever"."""
     assert not scraped().has("killswitch_permission_left_seconds")
     assert scraped(switch=state(ttl_ms=90_500))["killswitch_permission_left_seconds{scope=switch}"] == 90.5
+
+
+def test_a_permission_under_a_dead_mans_switch_tells_its_rest_and_whether_it_is_renewed() -> None:
+    """Its rest is no end of a time-boxed permission: it is short all day long, and renewed."""
+    held = Deadman("alice", 20_000, 80_000, 1, 2, 41_500, True, "op")
+    found = scraped(deadman=held)
+    assert found["killswitch_deadman_left_seconds"] == 41.5
+    assert found["killswitch_deadman_interval_seconds"] == 20
+    assert found["killswitch_deadman_overdue"] == 1
+    assert not found.has("killswitch_permission_left_seconds")
+    assert not scraped().has("killswitch_deadman_overdue")
 
 
 def test_refused_renewals_name_the_reason() -> None:
