@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from killswitch.control.auditing import Auditor
     from killswitch.control.controller import Controller
     from killswitch.control.deadman import Renewer
+    from killswitch.control.drilling import Drill
     from killswitch.control.observer import Observation, Observer, RecordNews
     from killswitch.control.outcome import InitReport, Outcome, Verdict
     from killswitch.control.preflight import PREFLIGHT_CHECKS, Preflight, PreflightReport
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from killswitch.core.checks.facts import QueueFacts
     from killswitch.core.checks.finding import Finding, Grade
     from killswitch.core.deadman import Deadman
+    from killswitch.core.drill import DrilledWorker
+    from killswitch.core.drill_record import DrillRecord, DrillVerdict
     from killswitch.core.findings import AuditFinding, Verification
     from killswitch.core.fleet import FleetStatus, Member, SwitchState
     from killswitch.core.journal import JournalEntry
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
         AdmissionUnknown,
         AnchorUnavailable,
         Blocked,
+        DrillBusy,
         EpochConflict,
         InvalidInput,
         JournalLost,
@@ -76,6 +80,11 @@ __all__ = [
     "Code",
     "Controller",
     "Deadman",
+    "Drill",
+    "DrillBusy",
+    "DrillRecord",
+    "DrillVerdict",
+    "DrilledWorker",
     "EpochConflict",
     "Finding",
     "FleetStatus",
@@ -132,6 +141,10 @@ _HOMES = {
     "Auditor": "control.auditing",
     "Code": "core.reasons",
     "Controller": "control.controller",
+    "Drill": "control.drilling",
+    "DrillRecord": "core.drill_record",
+    "DrillVerdict": "core.drill_record",
+    "DrilledWorker": "core.drill",
     "Finding": "core.checks.finding",
     "Deadman": "core.deadman",
     "FleetStatus": "core.fleet",

@@ -9,6 +9,7 @@ __all__ = [
     "AdmissionUnknown",
     "AnchorUnavailable",
     "Blocked",
+    "DrillBusy",
     "EpochConflict",
     "InvalidInput",
     "JournalLost",
@@ -159,6 +160,17 @@ class PermissionEnded(KillSwitchError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class DrillBusy(KillSwitchError):
+    """Another drill is under way, by `actor`; nothing was announced. It is over within the bound of a lease."""
+
+    def __init__(self, actor: str) -> None:
+        super().__init__(actor)
+        self.actor = actor
+
+    def __str__(self) -> str:
+        return f"another drill is under way, by {self.actor}; try again in a moment"
 
 
 class SettingsError(KillSwitchError):

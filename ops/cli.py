@@ -25,6 +25,7 @@ COMMANDS = {
     "deadman": "Permit trading only while this goes on renewing it.",
     "status": "Show the switch, the scopes and every worker.",
     "watch": "Show the same, kept up to date.",
+    "drill": "Test the line that a stop takes, without stopping anybody.",
     "audit": "Show the record of changes.",
     "exporter": "Serve metrics to Prometheus.",
     "server": "Run a Redis or Valkey on this machine to try things out.",

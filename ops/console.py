@@ -98,6 +98,12 @@ class Console:
             found = {**plain(value), "warnings": list(self.warnings)}
             self._write(sys.stdout, json.dumps(found, allow_nan=False) + "\n")
 
+    def line(self, value: Any) -> None:
+        """One JSON object of several, in JSON mode: each on a line of its own."""
+        if self.json:
+            self.told = True
+            self._write(sys.stdout, json.dumps(plain(value), allow_nan=False) + "\n")
+
     def last_words(self, text: str, value: Any, code: int) -> NoReturn:
         """Ends the process from a signal handler: straight to the descriptors, because a stream may be half-written."""
         clear = b"\r\x1b[2K" if self.live else b""

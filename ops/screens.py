@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from killswitch.clock import wall_text
+from ops.drilling.telling import last_drill_line
 from ops.limits import limit_lines
 from ops.render import COLUMNS, Cell, Column, Paint, ago, brief, clean, span, table, wrap
 
@@ -155,5 +156,7 @@ def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = C
     lines += ["", counts(status.members)]
     if status.members:
         lines += worker_lines(status.members, version, paint, limit)
+    drill, style = last_drill_line(status)
+    lines += ["", *(paint(line, style) for line in wrap(drill, limit))] if drill else []
     run = f", run {clean(status.run_id[:8])}" if status.run_id else ""
     return [*lines, "", paint(f"{clean(status.server)}{run}, {wall_text(status.at_ms)}", "dim")]

@@ -10,11 +10,13 @@ from typing import TypeVar
 
 from killswitch.clock import now_ns
 from killswitch.control.afterwards import Afterwards
+from killswitch.control.drilling import Drill, DrillTask, Heard, Stopping, kept_drills, run_drill
 from killswitch.control.fencing import Fencing
 from killswitch.control.outcome import InitReport, Outcome, Verdict
 from killswitch.control.quiescence import Looked, MemberSeen, Task, wait_quiet
 from killswitch.core.audit import AuditEntry
 from killswitch.core.chain import Chain
+from killswitch.core.drill_record import DrillRecord
 from killswitch.core.endpoint import Endpoint
 from killswitch.core.fleet import FleetStatus, Member, lease_bound_ms
 from killswitch.core.lease import closed_by_ms
@@ -238,6 +240,15 @@ class Controller:
         Raises StoreUnavailable, StoreRefused."""
         with self._connected() as wire:
             return read_audit(wire, self._keys, count)
+
+    def drill(self, actor: str | None = None, heard: Heard | None = None, stopping: Stopping | None = None) -> Drill:
+        """Announces a change of nothing on the live fleet and measures until every worker has acknowledged it. Nobody
+        is stopped, nothing on record changes. See `run_drill`, also for what it raises."""
+        return run_drill(self.settings, DrillTask(self._who(actor), self._via, heard, stopping))
+
+    def drills(self, count: int = 20) -> list[DrillRecord]:
+        """What came of the newest `count` drills, newest first. Raises StoreUnavailable, StoreRefused."""
+        return kept_drills(self.settings, count)
 
     def lease_bound_ms(self, ask: bool = True) -> int:
         """How long after Redis began to refuse or died every gate is closed; from the members' leases where they can

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from killswitch.core.deadman import Deadman
+from killswitch.core.drill_record import DrillRecord, Running
 from killswitch.core.lease import LONGEST_LEASE_MS, closed_by_ms
 from killswitch.core.modes import MAX_EPOCH, SWITCH, Mode
 from killswitch.core.reasons import Code
@@ -33,7 +34,7 @@ operator's tool busy, and are told as one member that nobody knows."""
 MEMBER_FIELDS = (
     "host", "pid", "version", "engine", "scopes", "mode", "code", "seen_epoch", "quiet_epoch", "closed", "closed_ms",
     "in_flight", "orders", "rung", "lease_ms", "beat_ms", "started_ms", "info", "refused", "slack_ms",
-    "rival_until_ms",
+    "rival_until_ms", "line", "drill",
 )  # fmt: skip
 """The fields of a worker's hash that are read: of others there may be any number."""
 
@@ -54,6 +55,7 @@ class Member:
     `rival`: another life that had not ended in order speaks under the same name, and what that one does is not known.
     `refused`: how many checks were refused at gate 1 and at gate 2, by code, since the agent was made. `slack_ms`: the
     least that was left of its lease when it was renewed in the time before its last words (None: it was not renewed).
+    `drills`: its release knows drills; `drill`: what its row says of the last one, see `core.drill.Acknowledgement`.
     """
 
     worker_id: str
@@ -80,6 +82,8 @@ class Member:
     rival: bool = False
     refused: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     slack_ms: int | None = None
+    drills: bool = False
+    drill: str = ""
     info: Mapping[str, str | int | float] = field(default_factory=dict)
 
     @property
@@ -132,6 +136,7 @@ class FleetStatus:
     looked at because there are too many.
     `on_failover` is what is on record for a restart or fail-over: halt, resume or reassert.
     `deadman`: the permission in force ends unless it is renewed (None: nobody has to).
+    `drill` is under way now, `last_drill` was the newest that was kept.
     """
 
     at_ms: int
@@ -147,6 +152,8 @@ class FleetStatus:
     left_out: int = 0
     on_failover: str = "halt"
     deadman: Deadman | None = None
+    drill: Running | None = None
+    last_drill: DrillRecord | None = None
 
 
 def _whole(fields: Mapping[str, str], name: str) -> int:
@@ -215,6 +222,8 @@ def parse_member(worker_id: str, fields: Mapping[str, str], beat_at_ms: int, now
         rival=not (rival_until.isascii() and rival_until.isdigit()) or int(rival_until[:20]) > now_ms,
         refused=_refusals(fields.get("refused", "")),
         slack_ms=_signed(fields.get("slack_ms", "")),
+        drills="line" in fields,
+        drill=fields.get("drill", ""),
         info=info if isinstance(info, dict) else {},
     )
 

@@ -6,13 +6,16 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["MAX_EPOCH", "SWITCH", "InvalidInput", "Mode", "Scope", "strictest"]
+__all__ = ["DRILL", "MAX_EPOCH", "SWITCH", "InvalidInput", "Mode", "Scope", "strictest"]
 
 MAX_EPOCH = 2**53 - 1
 """Largest epoch: Redis Lua counts in doubles, which are exact up to here."""
 
 SWITCH = "switch"
 """Name of the switch itself where a scope name is expected in records."""
+
+DRILL = "drill:fleet"
+"""The scratch scope of drills: announced like any other, followed by everybody, and it stops nobody."""
 
 
 class InvalidInput(ValueError):
@@ -50,7 +53,7 @@ class Scope:
         """Reads `dimension:name`.
 
         Raises:
-            InvalidInput: the text has another form.
+            InvalidInput: the text has another form, or is the scratch scope of drills.
         """
         if isinstance(text, Scope):
             return text
@@ -60,6 +63,8 @@ class Scope:
                 f"scope {text[:80]!r} is not of the form dimension:name (a lower-case dimension, then a colon, then "
                 "letters, digits or . _ / @ + -): write for example symbol:EURUSD or strategy:meanrev"
             )
+        if text == DRILL:
+            raise InvalidInput(f"scope {DRILL} is the scratch scope of drills and stops nobody: choose another name")
         return cls(match["dimension"], match["name"])
 
     def __str__(self) -> str:

@@ -33,6 +33,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
         "stop-recorded": "stop with reason, name and epoch on record at once (`ks_engage`)",
         "prove": "wait for the proof that everybody is quiet (`engage --wait`)",
         "tell-outcome": "put on record how that wait ended (`ks_proved`)",
+        "drill": "test the line that a stop takes, without stopping anybody (`drill`)",
         "reduce": "permit reducing orders (`reduce`)",
         "permit": "permit trading (`reset`)",
         "renew": "put a permission under a dead man's switch, and renew it (`deadman`)",
@@ -49,10 +50,11 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
 
 _LOOK = (
     "fcall|ks_read client|tracking client|id subscribe ping time info acl|whoami "
-    "exists type get getrange strlen pttl pexpiretime hget hmget hgetall hstrlen zrange zrevrange zrangebyscore"
+    "exists type get getrange strlen pttl pexpiretime hget hmget hgetall hstrlen zrange zrevrange zrangebyscore "
+    "xrevrange"
 )
-_RECORD = "xrevrange xrange xlen xinfo|stream"
-_SEEN = "@:state @:state:* @:ledger @:workers @:worker:*"
+_RECORD = "xrange xlen xinfo|stream"
+_SEEN = "@:state @:state:* @:ledger @:workers @:worker:* @:drill @:drills"
 _LOOKING = frozenset({"look", "hear", "ask"})
 
 
@@ -108,6 +110,11 @@ _MEMBER = (
     Grant("hset pexpire persist del", "@:worker:^"),
     Grant("publish", channels="@:acks"),
 )
+_DRILLS = (
+    Grant("set del", "@:state:drill:fleet @:drill"),
+    Grant("xadd", "@:drills"),
+    Grant("rename", "%RW~@:drills %W~@:drills:damaged:*"),
+)
 _ADMITTED = (Grant("set", "@:op:admit:*"), Grant("xadd", "@:journal:*"))
 _MEMBER_CALLS = f"{_LOOK} fcall|ks_beat fcall|ks_leave fcall|ks_admit {_RECORD}"
 _MEMBER_SEES = f"{_SEEN} @:audit @:note @:op:admit:* @:journal:*"
@@ -140,10 +147,11 @@ _ALL = (
         "a person or tool that stops, permits and looks",
         _LOOKING
         | {"audit", "stop", "stop-scope", "stop-recorded", "prove", "reduce", "permit", "permit-by-hand"}
-        | {"renew", "loosen-scope", "forget", "add-to-record", "tell-outcome"},
+        | {"renew", "loosen-scope", "forget", "add-to-record", "tell-outcome", "drill"},
         Grant(
             f"{_LOOK} {_RECORD} fcall|ks_engage fcall|ks_reduce fcall|ks_reset fcall|ks_leave fcall|ks_proved "
-            "fcall|ks_policy fcall|ks_deadman fcall|ks_renew wait config|get",
+            "fcall|ks_policy fcall|ks_drill fcall|ks_deadman fcall|ks_renew wait "
+            "config|get",
             "@:*",
             "@:acks",
         ),
@@ -152,6 +160,7 @@ _ALL = (
             Grant("del", "@:state"),
             Grant("set", "@:op:engage:* @:op:reduce:* @:op:reset:* @:op:proved:* @:op:deadman:* @:note"),
             *_CHANGES,
+            *_DRILLS,
             Grant("rename", "%RW~@:ledger %W~@:ledger:damaged:*"),
             Grant("rename", "%RW~@:audit %W~@:audit:damaged:*"),
             Grant("zrem", "@:workers"),
@@ -173,6 +182,15 @@ _ALL = (
         ),
         "it may stop for no reason, as often as it likes, and fill the memory of the server with scopes or a note, "
         "which stops the fleet as well",
+    ),
+    Role(
+        "driller",
+        "a timer or tool that drills, and can neither stop nor permit",
+        _LOOKING | {"drill"},
+        Grant(f"{_LOOK} fcall|ks_drill", _SEEN, "@:acks"),
+        _DRILLS,
+        "it may announce changes of nothing as often as it likes, which closes every gate for a round trip each time, "
+        "and add to the history of drills",
     ),
     Role(
         "auditor",

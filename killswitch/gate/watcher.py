@@ -12,6 +12,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from killswitch.clock import NS_PER_MS, now_ns
 from killswitch.core.answer import BadAnswer
@@ -21,6 +22,7 @@ from killswitch.core.view import Picture
 from killswitch.core.watch import Action, Ask, Connect, Drain, Drop, Phase, Show, Watch
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.gate.gate import Gate
+from killswitch.gate.steps import Steps
 from killswitch.gate.waiting import Waiting
 from killswitch.store.channel import PushChannel
 from killswitch.store.line import Beat, QuestionLine
@@ -56,6 +58,7 @@ class Watcher:
         self._waiting = waiting
         self._stopping = False
         self._changes: list[tuple[Picture, Picture]] = []
+        self._steps = Steps()
         self._doubt_ns = 0  # since when the gate is closed for an announcement only
         self._telling = False
         self._thread = threading.Thread(target=self._run, name="killswitch-watcher", daemon=True)
@@ -115,7 +118,9 @@ class Watcher:
         ready, woken = self._waiting.wait(timeout_s)
         # The push side first: what it announces makes the answer that may be waiting beside it void.
         if self._channel is not None and self._channel.fileno() in ready:
-            self._perform(self.watch.pushed(now_ns()))
+            seen_ns = now_ns()
+            self._steps.seen(seen_ns)
+            self._perform(self.watch.pushed(seen_ns))
         if self._line is not None and self._line.fileno() in ready:
             self._perform(self._take_answers())
         if woken:
@@ -134,6 +139,7 @@ class Watcher:
                 if isinstance(item, StoreRefused):
                     actions += self.watch.refused(now_ns(), item.code, item.reason)
                 else:
+                    self._steps.answered(now_ns())
                     actions += self.watch.answered(now_ns(), item)
         except BadAnswer as error:
             actions += self.watch.trouble(now_ns(), Code.BAD_ANSWER, str(error))
@@ -179,6 +185,8 @@ class Watcher:
         self._gate.attending = not picture.is_open
         self._gate.show(picture)
         self._doubt_ns = (self._doubt_ns or now_ns()) if picture.code is Code.STATE_CHANGED else 0
+        if self._doubt_ns:
+            self._steps.shut(now_ns())
         if before.is_open and picture.is_open and before.limited_by is Code.LEASE_EXPIRED:
             left_ns = before.signal_until_ns - now_ns()
             self._slack_ns = left_ns if self._slack_ns is None else min(self._slack_ns, left_ns)
@@ -188,6 +196,7 @@ class Watcher:
     def _ask(self, question: Ask) -> None:
         if self._line is None:
             return
+        self._steps.asked(now_ns())
         if not question.beat:
             self._line.ask_read(question.nonce)
             return
@@ -196,10 +205,12 @@ class Watcher:
         held = self._gate.book.count()
         if held == 0:
             self._gate.book.draining = False
-        self._line.ask_beat(question.nonce, self._make_beat(question, held, self.rung))
+        beat, line = self._make_beat(question, held, self.rung), self._steps.line(now_ns())
+        self._line.ask_beat(question.nonce, beat if line is None else replace(beat, line=line))
 
     def _connect(self) -> None:
         self._channel, self._line = self._opener()
+        self._steps.connected()
         self.rung = self._channel.rung
         self._push_fd = self._channel.fileno()
         if self._push_fd >= 0:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from killswitch.core.answer import BadAnswer, parse_answer
 from killswitch.core.endpoint import Endpoint
+from killswitch.core.modes import DRILL
 from killswitch.core.reasons import Code
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.store.wire import Wire, connect
@@ -71,9 +72,10 @@ def server_of(wire: Wire, state_key: str) -> str:
 
 
 def _read_keys(wire: Wire, keys: Sequence[str]) -> None:
-    """Reads every key once, so that its next change is announced; again while a change came in between."""
+    """Reads every key once, that of drills too, so that its next change is announced; again while a change came in
+    between."""
     for _ in range(_MAX_REARM):
-        for key in keys:
+        for key in (*keys, f"{keys[0]}:{DRILL}"):
             wire.call("EXISTS", key)
         wire.receive()  # an announcement right behind the last answer would otherwise lie unseen in the reader
         if not wire.pushes:

@@ -7,8 +7,9 @@ lacks the library or holds nonsense (P11). It reports what it found and never wh
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from killswitch.core.answer import Answer, BadAnswer, StateRow, parse_answer, read_state
 from killswitch.core.deadman import Deadman, parse_deadman
@@ -24,12 +25,14 @@ from killswitch.core.fleet import (
 from killswitch.core.modes import SWITCH, Mode
 from killswitch.core.reasons import Code
 from killswitch.errors import StoreRefused, StoreUnavailable
+from killswitch.store.drill import DrillStore
 from killswitch.store.functions import LIBRARY_VERSION, Caller
 from killswitch.store.keys import Keys
 from killswitch.store.switch import as_text
 
 __all__ = ["FleetStore"]
 
+T = TypeVar("T")
 _AT_ONCE = 100
 _SCOPES_MAX = 1000
 _SCOPE_MAX = 200
@@ -129,7 +132,15 @@ class FleetStore:
             left_out=len(wanted) - len(names) + 1,
             on_failover=found if (found := ledger.get("on_failover", "")) in ("resume", "reassert") else "halt",
             deadman=deadman,
+            drill=self._drills(DrillStore.running),
+            last_drill=next(iter(self._drills(lambda drills: drills.history(1)) or ()), None),
         )
+
+    def _drills(self, look: Callable[[DrillStore], T]) -> T | None:
+        try:
+            return look(DrillStore(self._caller, self._keys))
+        except StoreRefused:
+            return None  # a user without this right, or something else lies there: all the rest is to be seen
 
     def _limits(self, switch: SwitchState, record: str, at_ms: int) -> tuple[SwitchState, Deadman | None]:
         """Both limits of the permission in force, each by itself: workers are told of the nearer one."""

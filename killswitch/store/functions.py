@@ -16,8 +16,8 @@ LIBRARY = "killswitch"
 LIBRARY_VERSION = 3
 SHARED = ("common", "incarnation", "replies", "deadman")
 OPERATIONS = (
-    "ks_admit", "ks_beat", "ks_deadman", "ks_engage", "ks_leave", "ks_outcome", "ks_policy", "ks_proved", "ks_read",
-    "ks_reduce", "ks_renew", "ks_reset", "ks_seal",
+    "ks_admit", "ks_beat", "ks_deadman", "ks_drill", "ks_engage", "ks_leave", "ks_outcome", "ks_policy", "ks_proved",
+    "ks_read", "ks_reduce", "ks_renew", "ks_reset", "ks_seal",
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from killswitch.core.modes import Scope
+from killswitch.core.modes import DRILL, Scope
 
 __all__ = ["Keys"]
 
@@ -68,6 +68,22 @@ class Keys:
         return f"{self.prefix}:note"
 
     @property
+    def scratch(self) -> str:
+        """The scratch scope of drills. Written and deleted in one step: what matters is the announcement."""
+        return f"{self.state}:{DRILL}"
+
+    @property
+    def drill(self) -> str:
+        """String with a TTL: the drill that is under way, and who makes it."""
+        return f"{self.prefix}:drill"
+
+    @property
+    def drills(self) -> str:
+        """Stream: what came of earlier drills."""
+        return f"{self.prefix}:drills"
+
+    @property
     def acks(self) -> str:
-        """Channel: `<worker> <epoch>` when a worker becomes quiet, `<worker> left` when it leaves."""
+        """Channel: `<worker> <epoch>` when a worker becomes quiet, `<worker> left` when it leaves, `<worker>
+        drill:<token>` when it acknowledges a drill."""
         return f"{self.prefix}:acks"

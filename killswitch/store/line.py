@@ -25,7 +25,8 @@ __all__ = ["Beat", "QuestionLine", "open_line", "open_pair", "say_goodbye"]
 @dataclass(frozen=True, slots=True)
 class Beat:
     """What a worker says of itself. `ttl_ms`: life of its hash; `retain_ms`: silence that ends its membership;
-    `instance`: one life of one agent."""
+    `instance`: one life of one agent; `line`: on the first beat of a connection and on one that follows an
+    announcement, how long the steps between took (see ks_drill), else None."""
 
     worker_id: str
     seen_epoch: int
@@ -35,6 +36,7 @@ class Beat:
     retain_ms: int
     instance: str
     fields: Mapping[str, str]
+    line: str | None = None
 
 
 class QuestionLine:
@@ -57,6 +59,7 @@ class QuestionLine:
         """Sends a beat. Raises StoreUnavailable."""
         self._check_certificates()
         pairs = [text for pair in beat.fields.items() for text in pair]
+        pairs += [] if beat.line is None else ["line", beat.line]  # ks_beat looks for it at the end
         self._wire.send(
             "FCALL",
             "ks_beat",

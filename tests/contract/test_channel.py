@@ -207,10 +207,12 @@ def test_end_of_the_channel_is_readable_and_draining_tells_it(server: RealServer
 
 def test_announcement_right_behind_the_last_answer_is_not_overlooked(opened: Open) -> None:
     """On the tracking rung an announcement that shares a packet with an answer makes the keys be read again."""
-    script = [HELLO, b"+OK\r\n", b":1\r\n", b":1\r\n" + PUSH, b":1\r\n", b":1\r\n"]
+    script = [HELLO, b"+OK\r\n", b":1\r\n", b":1\r\n", b":0\r\n" + PUSH, b":1\r\n", b":1\r\n", b":0\r\n"]
     with ScriptedServer([*script, None]) as server:
         opened(f"redis://127.0.0.1:{server.port}", "tracking")
-        assert [command[0] for command in server.commands].count(b"EXISTS") == 4
+        assert [command[0] for command in server.commands].count(
+            b"EXISTS"
+        ) == 6  # the two keys and that of drills, twice
 
 
 def test_keys_that_never_stand_still_end_the_arming() -> None:

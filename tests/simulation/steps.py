@@ -36,6 +36,8 @@ OTHERS = [
     "k:journal:j:fence",
     "k:journal:j:outcomes",
     "k:op:admit:j:c1",
+    "k:drill",
+    "k:drills",
 ]
 RECEIPT = (
     '["version",1,"epoch","1","was","x","state","SAFE","at_ms","1","repeated",0]',
@@ -94,7 +96,9 @@ beats = st.builds(
         milliseconds,
         st.sampled_from(["i1", "i2"]),
     ),
-    st.sampled_from([(), ("engine", "e1"), ("scopes", "a:1", "empty", "")]),
+    st.sampled_from(
+        [(), ("engine", "e1"), ("scopes", "a:1", "empty", ""), ("line", ""), ("line", "1 2 3", "code", "c")]
+    ),
 )
 reads = st.builds(lambda found: ("FCALL", "ks_read", len(found), *found, "n"), st.lists(states, min_size=1, max_size=3))
 changes = st.one_of(
@@ -129,7 +133,11 @@ audits = st.one_of(
         st.sampled_from(OPS), "test",
     ),
 )  # fmt: skip
+# How a drill begins, and who acknowledges it when, is told in microseconds, which no simulated clock has: see the
+# contract tests of drills.
+drills = _words("FCALL", "ks_drill", 1, f"{STATE}:drill:fleet", "end", "00ff00ff", "verdict", texts)
 FUNCTIONS = st.one_of(
+    drills,
     changes,
     changes,
     st.builds(_cut, changes, st.integers(4, 9)),

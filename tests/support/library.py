@@ -153,7 +153,8 @@ class Library:
         **fields: str,
     ) -> Answer:
         keys = self._state_keys(scopes)
-        fields = {"scopes": ",".join(scopes), **fields}
+        last = {"line": fields.pop("line")} if "line" in fields else {}
+        fields = {"scopes": ",".join(scopes), **fields, **last}
         pairs = [text for pair in fields.items() for text in pair]
         number = next(_NONCE) if nonce is None else nonce
         words: list[str | int] = [number, worker, seen, int(closed), held, ttl_ms, retain_ms, instance, *pairs]

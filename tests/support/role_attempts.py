@@ -217,6 +217,17 @@ def _breaks(at: Bench) -> bool:
     return False
 
 
+def _drills(at: Bench) -> bool:
+    with at.agent() as agent:
+        open_epoch(agent)
+        try:
+            drill = Controller(at.settings()).drill()
+        except KillSwitchError:
+            return False
+        acknowledged = [one.worker_id for one in drill.workers if one.acknowledged]
+        return drill.kept and acknowledged == [agent.worker_id] and at.admin.get() == "SAFE"
+
+
 ATTEMPTS: dict[str, Callable[[Bench], bool]] = {
     "look": _looks,
     "audit": _audits,
@@ -231,6 +242,7 @@ ATTEMPTS: dict[str, Callable[[Bench], bool]] = {
     "stop-scope": lambda at: _stops(at, SCOPE),
     "stop-recorded": _records,
     "prove": _proves,
+    "drill": _drills,
     "reduce": _reduces,
     "permit": _permits,
     "renew": _renews,

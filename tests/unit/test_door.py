@@ -23,7 +23,8 @@ from killswitch.errors import (
 
 PUBLIC = {
     "AclUser", "Admission", "AdmissionUnknown", "Agent", "Anchor", "AnchorBook", "AnchorPlace", "AnchorUnavailable",
-    "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor", "Blocked", "Code", "Controller", "Deadman",
+    "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor", "Blocked", "Code", "Controller", "Deadman", "Drill",
+    "DrillBusy", "DrillRecord", "DrillVerdict", "DrilledWorker",
     "EpochConflict", "Finding", "FleetStatus", "Gate", "Grade", "InitReport", "InvalidInput", "Journal",
     "JournalEntry", "JournalLost", "KillSwitchError", "LibraryMissing", "Member", "Mode", "NotAsAnchored",
     "Observation", "Observer", "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "PermissionEnded", "Permit",

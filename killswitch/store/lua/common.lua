@@ -40,6 +40,7 @@ local function names(key)
     state = base .. ':state', ledger = base .. ':ledger', audit = base .. ':audit', acks = base .. ':acks',
     workers = base .. ':workers', worker = base .. ':worker:', op = base .. ':op:', journal = base .. ':journal:',
     seals = base .. ':seals', note = base .. ':note',
+    drill = base .. ':drill', drills = base .. ':drills',
     key = key, scope = scope, token = scope .. ':token', epoch = scope .. ':epoch', text = scope .. ':text',
   }
   if names_kept >= MOST_NAMES then kept_names, names_kept = {}, 0 end

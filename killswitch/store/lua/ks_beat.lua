@@ -8,6 +8,8 @@
 -- instance: one life of one agent. Its nonces rise and each of its connections begins with a beat, so a beat whose
 -- nonce is not above the last one was held up on a dead connection: it says how things were, and writes nothing.
 -- The first field, where it is `stop_epoch`, tells the highest epoch at which this worker saw a stop, see reassert().
+-- The last field may be `line`: `` on the first beat of a connection, and on one that follows an announcement three
+-- numbers, see ks_drill. Such a beat may be the answer to a drill.
 -- Returns the same as ks_read.
 
 -- Takes workers off the membership that have been silent for longer than `retain` ms and whose hash has expired: a worker
@@ -33,6 +35,32 @@ local function rival_until(kept, instance, now, retain)
   -- Closed and empty is not enough: the answer to that very beat may have opened it. Quiet means it was a stop.
   if kept[3] == '1' and kept[4] == '0' and (to_epoch(kept[7]) or 0) > 0 then return before end
   return math.max(before, (tonumber(kept[5] or '0') or 0) + retain)
+end
+
+-- The drill that a beat answers, and the microseconds since it began: one that follows an announcement, was sent closed,
+-- and by a worker to which the announcement told nothing new. Where there is anything new, that is no drill.
+local function drill_answered(n, hash, args, seen_epoch, epoch)
+  if args[#args - 1] ~= 'line' or args[#args] == '' or args[4] ~= '1' or seen_epoch < epoch then return nil end
+  local run = redis.pcall('GETRANGE', n.drill, 0, MAX_TEXT)
+  local token, began_us = string.match(failed(run) and '' or run, '^(%x+) (%d+) ')
+  local before = token and redis.pcall('HGET', hash, 'drill')
+  if not token or type(before) == 'table' or string.find(before or '', token .. ' ', 1, true) == 1 then return nil end
+  local t = redis.call('TIME')
+  return token, math.max(t[1] * 1000000 + t[2] - began_us, 0)
+end
+
+-- The fields of a beat that answers a drill. It was sent closed, and opens by this very answer where the fleet is not
+-- stopped: then the row says that it is open, because a drill must not look like a stop.
+local function fields_of_drill(told, opens, rows, ack)
+  local fields, says = { 'drill', ack }, {}
+  if opens then says = { mode = 'SAFE', code = 'open', closed = '0', closed_ms = '0' } end
+  for _, of in ipairs(opens and rows or {}) do
+    if of[2] == 'REDUCING' then says.mode, says.code = 'REDUCING', 'reducing' end
+  end
+  for i = 1, #told, 2 do
+    fields[#fields + 1], fields[#fields + 2] = told[i], says[told[i]] or told[i + 1]
+  end
+  return fields
 end
 
 redis.register_function('ks_beat', function(keys, args)
@@ -77,9 +105,15 @@ redis.register_function('ks_beat', function(keys, args)
     'beat_at_ms', show(now), 'quiet_epoch', quiet and show(epoch) or '0', 'instance', instance, 'nonce', args[1],
     'rival_until_ms', show(rival) }
   for i = 9, #args do fields[#fields + 1] = args[i] end
+  local drill, after_us = drill_answered(n, hash, args, seen_epoch, epoch)
+  if drill then
+    local ack = drill .. ' ' .. show(after_us) .. ' ' .. args[5] .. ' ' .. clean(args[#args], '-')
+    fields = fields_of_drill(fields, confirmed and not engaged and rows[1][4] ~= 0, rows, ack)
+  end
   mend(now, 'HSET', hash, unpack(fields))
   -- A worker that vanishes with an order in flight is remembered until somebody takes it off by hand (ks_leave).
   if args[5] == '0' then redis.call('PEXPIRE', hash, args[6]) else redis.call('PERSIST', hash) end
   if quiet and kept[7] ~= show(epoch) then redis.pcall('PUBLISH', n.acks, id .. ' ' .. show(epoch)) end
+  if drill then redis.pcall('PUBLISH', n.acks, id .. ' drill:' .. drill) end
   return answer(args[1], run_id(), confirmed, counter(n), rows)
 end)

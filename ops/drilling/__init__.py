@@ -1,0 +1,1 @@
+"""What `killswitch drill` tells and writes."""
