@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+from killswitch._build import gate_build
 from killswitch._version import __version__
 from killswitch.core.checks.catalogue import CHECKS, judge
 from killswitch.core.checks.facts import Facts, PushFacts, QueueFacts, SettingsFacts
 from killswitch.core.checks.finding import Finding, Grade
 from killswitch.core.endpoint import parse_url
-from killswitch.core.fleet import Member
 from killswitch.core.modes import InvalidInput
 from killswitch.core.reasons import Code
 from killswitch.errors import StoreRefused, StoreUnavailable
@@ -113,8 +113,10 @@ class Preflight:
             renew_ms=set_to.renew_ms,
             patience_ms=set_to.patience_ms,
             rung=set_to.rung,
+            on_failover=set_to.on_failover,
             password_in_url=bool(parse_url(set_to.redis_url).password),
             version=__version__,
+            build=gate_build(),
             violations=self._violations,
         )
 
@@ -135,7 +137,7 @@ class Preflight:
             facts = replace(facts, sentinels=survey.look_at_sentinels(self._endpoint, self._timeout_s))
         if wants("members"):
             step("reading the fleet")
-            facts = replace(facts, members=self._members(wire, unseen))
+            facts = self._fleet(wire, facts, unseen)
         facts = self._write(wire, key, facts, unseen, step)
         if wants("trips"):
             step("measuring the time of a renewal")
@@ -146,12 +148,13 @@ class Preflight:
             facts = replace(facts, clock=clock.finish(_STRETCH_S))
         return facts
 
-    def _members(self, wire: Wire, unseen: dict[str, str]) -> tuple[Member, ...] | None:
+    def _fleet(self, wire: Wire, facts: Facts, unseen: dict[str, str]) -> Facts:
         try:
-            return FleetStore(wire, self._keys).members()
+            status = FleetStore(wire, self._keys).status()
         except StoreRefused as error:
             unseen["members"] = f"the membership may not be read: {error.reason}"
-            return None
+            return facts
+        return replace(facts, members=status.members, on_failover=status.on_failover)
 
     def _write(self, wire: Wire, key: str, facts: Facts, unseen: dict[str, str], step: Step) -> Facts:
         """What needs a write: whether it is taken, whether replicas follow, whether it is announced in time."""
@@ -168,7 +171,7 @@ class Preflight:
         replicas = _replicas_of(facts)
         if "replicas" in wanted and replicas:
             step("waiting for the replicas")
-            facts = replace(facts, replicas=probe.measure_replicas(wire, key, replicas))
+            facts = replace(facts, replicas=probe.measure_replicas(wire, key, replicas, self._timeout_s))
         if "pushes" in wanted:
             step("comparing announcements with answers")
             facts = replace(facts, pushes=self._pushes(key))

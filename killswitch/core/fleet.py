@@ -32,8 +32,8 @@ MEMBERS_MAX = 10_000
 operator's tool busy, and are told as one member that nobody knows."""
 
 MEMBER_FIELDS = (
-    "host", "pid", "version", "engine", "scopes", "mode", "code", "seen_epoch", "quiet_epoch", "closed", "closed_ms",
-    "in_flight", "orders", "rung", "lease_ms", "beat_ms", "started_ms", "info", "refused", "slack_ms",
+    "host", "pid", "version", "build", "engine", "scopes", "mode", "code", "seen_epoch", "quiet_epoch", "closed",
+    "closed_ms", "in_flight", "orders", "rung", "lease_ms", "beat_ms", "started_ms", "info", "refused", "slack_ms",
     "rival_until_ms", "line", "drill",
 )  # fmt: skip
 """The fields of a worker's hash that are read: of others there may be any number."""
@@ -52,6 +52,7 @@ class Member:
     `orders` are its last words on orders between announcement and release. `beat_age_ms` is the time since its last
     heartbeat by the server's clock. `closed_ms`: how long it had been closed when it last spoke. `sinks` are the places
     that its orders go to, `name/session`, as it said before it sent any (none: it did not say, or not readably).
+    `build` tells one build of the gate code from another of the same `version`.
     `rival`: another life that had not ended in order speaks under the same name, and what that one does is not known.
     `refused`: how many checks were refused at gate 1 and at gate 2, by code, since the agent was made. `slack_ms`: the
     least that was left of its lease when it was renewed in the time before its last words (None: it was not renewed).
@@ -63,6 +64,7 @@ class Member:
     host: str = ""
     pid: int = 0
     version: str = ""
+    build: str = ""
     engine: str = ""
     scopes: tuple[str, ...] = ()
     mode: str = "ENGAGED"
@@ -203,6 +205,7 @@ def parse_member(worker_id: str, fields: Mapping[str, str], beat_at_ms: int, now
         host=fields.get("host", ""),
         pid=_whole(fields, "pid"),
         version=fields.get("version", ""),
+        build=fields.get("build", ""),
         engine=fields.get("engine", ""),
         scopes=tuple(part for part in fields.get("scopes", "").split(",") if part),
         mode=fields.get("mode", ""),

@@ -115,6 +115,7 @@ _DRILLS = (
     Grant("xadd", "@:drills"),
     Grant("rename", "%RW~@:drills %W~@:drills:damaged:*"),
 )
+_MEASURED = Grant("set del", "@:preflight:*")
 _ADMITTED = (Grant("set", "@:op:admit:*"), Grant("xadd", "@:journal:*"))
 _MEMBER_CALLS = f"{_LOOK} fcall|ks_beat fcall|ks_leave fcall|ks_admit {_RECORD}"
 _MEMBER_SEES = f"{_SEEN} @:audit @:note @:op:admit:* @:journal:*"
@@ -125,13 +126,41 @@ _MEMBER_BEYOND = (
     "permission from before a restart of Redis count again"
 )
 
+_OPERATOR_CAN = (
+    _LOOKING
+    | {"audit", "stop", "stop-scope", "stop-recorded", "prove", "reduce", "permit", "permit-by-hand"}
+    | {"renew", "loosen-scope", "forget", "add-to-record", "tell-outcome", "drill"}
+)
+_OPERATOR_CALLS = (
+    f"{_LOOK} {_RECORD} fcall|ks_engage fcall|ks_reduce fcall|ks_reset fcall|ks_leave fcall|ks_proved fcall|ks_policy "
+    "fcall|ks_drill fcall|ks_deadman fcall|ks_renew wait config|get"
+)
+_OPERATES = (
+    Grant("set", "@:state @:state:*"),
+    Grant("del", "@:state"),
+    Grant("set", "@:op:engage:* @:op:reduce:* @:op:reset:* @:op:proved:* @:op:deadman:* @:note"),
+    *_CHANGES,
+    *_DRILLS,
+    Grant("rename", "%RW~@:ledger %W~@:ledger:damaged:*"),
+    Grant("rename", "%RW~@:audit %W~@:audit:damaged:*"),
+    Grant("zrem", "@:workers"),
+    Grant("del", "@:worker:*"),
+    Grant("publish", channels="@:acks"),
+    _MEASURED,
+)
+_REHEARSES = Grant("set del hset xadd zadd zrem pexpire persist rename publish", "@:rehearsal-*", "@:rehearsal-*")
+_OPERATOR_BEYOND = (
+    "it may write SAFE by hand without naming an epoch, add to the record, trim it and move it aside, and read the "
+    "configuration of the server, where requirepass and masterauth stand in plain text if they are set"
+)
+
 _ALL = (
     Role(
         "worker",
         "a trading process: asks, beats, has orders admitted",
         _MEMBER_CAN,
         Grant(_MEMBER_CALLS, _MEMBER_SEES, "@:acks"),
-        (*_MEMBER, *_ADMITTED),
+        (*_MEMBER, *_ADMITTED, _MEASURED),
         _MEMBER_BEYOND,
     ),
     Role(
@@ -139,36 +168,24 @@ _ALL = (
         "a gateway: a worker that also deals with the orders of a journal",
         _MEMBER_CAN | {"forward"},
         Grant(f"{_MEMBER_CALLS} fcall|ks_outcome xread", _MEMBER_SEES, "@:acks"),
-        (*_MEMBER, *_ADMITTED, Grant("set xdel", "@:journal:*")),
+        (*_MEMBER, *_ADMITTED, Grant("set xdel", "@:journal:*"), _MEASURED),
         f"as a worker: {_MEMBER_BEYOND}",
     ),
     Role(
         "operator",
         "a person or tool that stops, permits and looks",
-        _LOOKING
-        | {"audit", "stop", "stop-scope", "stop-recorded", "prove", "reduce", "permit", "permit-by-hand"}
-        | {"renew", "loosen-scope", "forget", "add-to-record", "tell-outcome", "drill"},
-        Grant(
-            f"{_LOOK} {_RECORD} fcall|ks_engage fcall|ks_reduce fcall|ks_reset fcall|ks_leave fcall|ks_proved "
-            "fcall|ks_policy fcall|ks_drill fcall|ks_deadman fcall|ks_renew wait "
-            "config|get",
-            "@:*",
-            "@:acks",
-        ),
-        (
-            Grant("set", "@:state @:state:*"),
-            Grant("del", "@:state"),
-            Grant("set", "@:op:engage:* @:op:reduce:* @:op:reset:* @:op:proved:* @:op:deadman:* @:note"),
-            *_CHANGES,
-            *_DRILLS,
-            Grant("rename", "%RW~@:ledger %W~@:ledger:damaged:*"),
-            Grant("rename", "%RW~@:audit %W~@:audit:damaged:*"),
-            Grant("zrem", "@:workers"),
-            Grant("del", "@:worker:*"),
-            Grant("publish", channels="@:acks"),
-        ),
-        "it may write SAFE by hand without naming an epoch, add to the record, trim it and move it aside, and read the "
-        "configuration of the server, where requirepass and masterauth stand in plain text if they are set",
+        _OPERATOR_CAN,
+        Grant(_OPERATOR_CALLS, "@:*", "@:acks"),
+        _OPERATES,
+        _OPERATOR_BEYOND,
+    ),
+    Role(
+        "launcher",
+        "whoever brings up a fleet (`launch`): an operator who also loads the library and rehearses",
+        _OPERATOR_CAN | {"load"},
+        Grant(f"{_OPERATOR_CALLS} fcall|ks_beat function|load function|list", "@:*", "@:acks @:rehearsal-*"),
+        (*_OPERATES, Grant("set", "%W~@:stopword"), _REHEARSES),
+        f"as an operator: {_OPERATOR_BEYOND}. What it loads runs with the rights of whoever calls it",
     ),
     Role(
         "engage-only",

@@ -20,7 +20,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
-from killswitch._version import __version__
+from killswitch._build import gate_build, identity
 from killswitch.clock import NS_PER_MS, now_ns, sleep, wall_ms
 from killswitch.core.modes import Mode, Scope
 from killswitch.core.reasons import Code
@@ -77,6 +77,7 @@ class Agent:
         self._state_keys = (self._keys.state, *(self._keys.scope_state(scope) for scope in self.scopes))
         self._info: dict[str, str | int | float] = {}
         self._started_ms = wall_ms()
+        gate_build()  # now, and not while the first beat waits for it
         self._closed_ns = now_ns()
         self._on_close: list[Callback] = []
         self._on_open: list[Callback] = []
@@ -198,9 +199,7 @@ class Agent:
         picture = self.gate.picture
         fields = {
             "stop_epoch": str(question.stop_epoch),  # stays the first: ks_beat looks for it there
-            "host": platform.node(),
-            "pid": str(os.getpid()),
-            "version": __version__,
+            **identity(),
             "scopes": ",".join(str(scope) for scope in self.scopes),
             "engine": self._engine,
             "mode": str(picture.mode),

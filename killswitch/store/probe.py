@@ -51,12 +51,13 @@ def try_write(caller: Caller, key: str) -> StoreRefused | None:
     return None
 
 
-def measure_replicas(caller: Caller, key: str, replicas: int) -> ReplicaFacts:
-    """Whether the replicas follow, after one more write of the probe key. Raises StoreUnavailable, StoreRefused."""
+def measure_replicas(caller: Caller, key: str, replicas: int, timeout_s: float) -> ReplicaFacts:
+    """Whether the replicas follow, after one more write of the probe key. The server waits for them for less than
+    `timeout_s`, which is how long its answer is waited for. Raises StoreUnavailable, StoreRefused."""
     begun = now_ns()
     caller.call("SET", key, "2", "PX", _KEY_LIFE_MS)
     try:
-        found = caller.call("WAIT", replicas, _REPLICA_WAIT_MS)
+        found = caller.call("WAIT", replicas, min(_REPLICA_WAIT_MS, int(timeout_s * 500)))
     except StoreRefused:
         return ReplicaFacts(replicas, None, 0.0)
     return ReplicaFacts(replicas, found if isinstance(found, int) else None, (now_ns() - begun) / 1e6)

@@ -12,9 +12,17 @@ from dataclasses import replace
 
 from killswitch.core.answer import BadAnswer, parse_answer
 from killswitch.core.checks.facts import LibraryFacts, RightsFacts, SentinelFacts, ServerFacts, Trouble
-from killswitch.core.checks.rights import abilities
+from killswitch.core.checks.rights import (
+    NAMED_AFTER,
+    Grants,
+    abilities,
+    grants_of_user,
+    role_that_fits,
+    what_differs,
+)
 from killswitch.core.endpoint import Endpoint
 from killswitch.core.reasons import Code
+from killswitch.core.roles import ROLES
 from killswitch.errors import LibraryMissing, StoreRefused, StoreUnavailable
 from killswitch.store.functions import LIBRARY, LIBRARY_VERSION, Caller, library_source
 from killswitch.store.keys import Keys
@@ -29,6 +37,8 @@ _SETTINGS = (
     "replica-serve-stale-data", "save", "stop-writes-on-bgsave-error", "tcp-keepalive", "timeout",
 )  # fmt: skip
 _TEXT_MAX = 400
+_USERS_MAX = 1000
+_GRANT = ("commands", "keys", "channels")
 
 
 def as_map(reply: object) -> dict[str, str]:
@@ -82,37 +92,57 @@ def trouble_of(error: StoreRefused) -> Trouble:
 
 
 def look_at_rights(caller: Caller, keys: Keys) -> RightsFacts:
-    """What the user of this connection may do, without doing it. Raises StoreUnavailable."""
+    """Who may do what, without doing it. Raises StoreUnavailable."""
     try:
         user = as_text(caller.call("ACL", "WHOAMI"))
     except StoreRefused as error:
         return RightsFacts("(unknown)", refused=f"ACL WHOAMI was refused: {error.reason[:_TEXT_MAX]}")
     default: tuple[str, ...] | None = None
-    with contextlib.suppress(StoreRefused):
-        found = caller.call("ACL", "GETUSER", "default")
-        default = _flags(found)
-    may: dict[str, bool | None] = {}
-    refused = ""
-    for name, command in abilities(keys.prefix).items():
-        try:
-            # "OK", or the refusal as a text. A command that this server does not know is an error.
-            may[name] = as_text(caller.call("ACL", "DRYRUN", user, *command)) == "OK"
-        except StoreRefused as error:
-            may[name] = None
-            if error.code is Code.REDIS_DENIED:
-                refused = f"ACL DRYRUN was refused: {error.reason[:_TEXT_MAX]}"
-                break
-    return RightsFacts(user, may, default, refused)
+    try:
+        default = _flags(_user(caller, "default"))
+        listed = caller.call("ACL", "USERS")
+        names = [as_text(name) for name in listed][:_USERS_MAX] if isinstance(listed, list) else []
+        grants = {name: _grants(_user(caller, name), keys.prefix) for name in names}
+    except StoreRefused as error:
+        return RightsFacts(user, default=default, refused=f"ACL GETUSER was refused: {error.reason[:_TEXT_MAX]}")
+    users = {name: role_that_fits(found, keys.prefix) for name, found in grants.items()}
+    called = {name: name.removeprefix(NAMED_AFTER) for name in names if name.startswith(NAMED_AFTER)}
+    odd = {
+        name: what_differs(grants[name], role, keys.prefix)
+        for name, role in called.items()
+        if role in ROLES and users[name] != role
+    }
+    may = {} if users.get(user) else _may(caller, user, keys.prefix)
+    return RightsFacts(user, users, odd, may, default)
 
 
-def _flags(reply: object) -> tuple[str, ...] | None:
-    pairs: Mapping[object, object] = {}
-    if isinstance(reply, dict):
-        pairs = reply
-    elif isinstance(reply, list):
-        pairs = dict(zip(reply[::2], reply[1::2], strict=False))
-    flags = pairs.get(b"flags")
+def _user(caller: Caller, name: str) -> Mapping[str, object]:
+    reply = caller.call("ACL", "GETUSER", name)
+    if isinstance(reply, list):
+        reply = dict(zip(reply[::2], reply[1::2], strict=False))
+    return {as_text(field): value for field, value in reply.items()} if isinstance(reply, dict) else {}
+
+
+def _flags(user: Mapping[str, object]) -> tuple[str, ...] | None:
+    flags = user.get("flags")
     return tuple(as_text(flag) for flag in flags) if isinstance(flags, list | set | tuple) else None
+
+
+def _grants(user: Mapping[str, object], prefix: str) -> Grants:
+    selectors = user.get("selectors")
+    parts = [user, *(as_map(one) for one in selectors)] if isinstance(selectors, list) else [user]
+    return grants_of_user((" ".join(as_text(part.get(word)) for word in _GRANT) for part in parts), prefix)
+
+
+def _may(caller: Caller, user: str, prefix: str) -> dict[str, bool | None]:
+    """What somebody without a role may do, by ACL DRYRUN: it answers OK, or the refusal as a text."""
+    found: dict[str, bool | None] = {}
+    for name, command in abilities(prefix).items():
+        try:
+            found[name] = as_text(caller.call("ACL", "DRYRUN", user, *command)) == "OK"
+        except StoreRefused:  # not allowed, or a command that this server does not know
+            found[name] = None
+    return found
 
 
 def look_at_sentinels(endpoint: Endpoint, limit_s: float) -> tuple[SentinelFacts, ...]:

@@ -8,6 +8,7 @@ from ops.exit_codes import Exit
 from ops.launching.deployment import PHASES, Asked, Deployment, LaunchStopped, PhaseReport
 from ops.launching.phases import RUN, reaching
 from ops.launching.report import engine_lines, write_reports
+from ops.rehearsal.processes import ended_by_signals
 from ops.render import clean, wrap
 
 __all__ = ["launch"]
@@ -21,13 +22,15 @@ _TITLES = {
 
 
 def launch(asked: Asked, console: Console) -> Deployment:
-    """Runs the phases in order and stops at the first that fails. Raises nothing that a phase may meet."""
+    """Runs the phases in order and stops at the first that fails. Raises nothing that a phase may meet. A signal ends
+    it as Ctrl-C does: with what was started for a rehearsal ended, and the report written."""
     deployment = Deployment(asked, wall_ms())
-    for number, name in enumerate(PHASES, 1):
-        phase = deployment.phases[name]
-        console.say("", console.paint(f"{number}/{len(PHASES)}  {_TITLES[name]}", "bold"))
-        if not _run(deployment, phase, console):
-            break
+    with ended_by_signals():
+        for number, name in enumerate(PHASES, 1):
+            phase = deployment.phases[name]
+            console.say("", console.paint(f"{number}/{len(PHASES)}  {_TITLES[name]}", "bold"))
+            if not _run(deployment, phase, console):
+                break
     deployment.ended_ms = wall_ms()
     if deployment.ok:
         deployment.exit_code = Exit.DONE
@@ -52,7 +55,7 @@ def _run(deployment: Deployment, phase: PhaseReport, console: Console) -> bool:
         console.say(*_line("FAIL", "stop", phase.text, console))
         for line in stopped.details:
             console.say(*wrap(clean(line), indent="      "))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         phase.outcome, phase.text = "interrupted", "interrupted"
         deployment.exit_code = Exit.INTERRUPTED
         console.say(*_line("FAIL", "stop", "interrupted", console))

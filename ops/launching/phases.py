@@ -14,6 +14,7 @@ from urllib.parse import quote
 import redis
 
 from killswitch import (
+    Code,
     Controller,
     EpochConflict,
     Finding,
@@ -162,20 +163,22 @@ def initialise(deployment: Deployment, phase: PhaseReport, console: Console) -> 
 
 
 def _prepare(deployment: Deployment, control: Controller, *, absent: bool) -> bool:
-    """Loads the library where it is not there, and engages where there is no state; whether it engaged.
+    """Initialises, as `killswitch init` does; whether that engaged, because there was no state.
 
     Looking and engaging are two steps, so somebody may engage between them. What lay under the stop tells; a stop that
-    covers somebody's own is not opened again.
+    covers somebody's own is not opened again. A user who may not load the library needs it loaded already.
     """
     actor = deployment.asked.actor
-    was = ""
-    if not deployment.library_current:
+    try:
         report = control.init(actor)
         absent, was = report.created, report.was
-        deployment.library = "loaded"
-    elif absent:
-        was = control.engage("initialised", actor).was
-    deployment.library = deployment.library or "was loaded already"
+        if not deployment.library:
+            deployment.library = "loaded again" if deployment.library_current else "loaded"
+    except StoreRefused as refused:
+        if not deployment.library_current or refused.code is not Code.REDIS_DENIED:
+            raise
+        deployment.library = "was loaded already, and this user may not load it"
+        was = control.engage("initialised", actor).was if absent else ""
     if absent and was != findings.ABSENT:
         raise LaunchStopped(f"somebody wrote the switch at the same moment: {clean(was)}; it stays ENGAGED")
     return absent

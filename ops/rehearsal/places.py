@@ -25,6 +25,9 @@ from workers import queues
 __all__ = ["Places", "Target", "open_places"]
 
 _PARTS_MOST = 3
+_AT_ONCE = 500
+_LASTING = ("state", "ledger", "audit", "workers", "note", "seals", "stopword")
+"""Keys of a switch that have no time to live, besides the rows of workers with orders in flight."""
 _BEAT_MS = 250
 """Four beats a second, unless set otherwise: the live table would stand still for a second at a time."""
 
@@ -164,14 +167,26 @@ def _library_loaded(settings: Settings) -> bool:
 
 
 def _forget_keys(settings: Settings) -> None:
+    """Takes away every key under the prefix. A user who may not list keys takes away those that it knows of; what is
+    left then are receipts of operations, which end by themselves within an hour."""
     with RawLine(settings) as line:
-        cursor = "0"
-        while True:
-            cursor, keys = line.call("SCAN", cursor, "MATCH", f"{settings.prefix}:*", "COUNT", "1000")
-            if keys:
-                line.call("DEL", *keys)
-            if cursor == "0":
-                return
+        try:
+            keys = list(_listed(line, settings.prefix))
+        except RehearsalError:
+            rows = line.call("ZRANGE", f"{settings.prefix}:workers", "0", "-1")
+            names = (*_LASTING, *(f"worker:{row}" for row in rows))
+            keys = [f"{settings.prefix}:{name}" for name in names]
+        for start in range(0, len(keys), _AT_ONCE):
+            line.call("DEL", *keys[start : start + _AT_ONCE])
+
+
+def _listed(line: RawLine, prefix: str) -> Iterator[str]:
+    cursor = "0"
+    while True:
+        cursor, keys = line.call("SCAN", cursor, "MATCH", f"{prefix}:*", "COUNT", "1000")
+        yield from keys
+        if cursor == "0":
+            return
 
 
 def _reach(url: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,34 @@ def test_the_shipped_example_is_launched_once_and_taken_down(
     assert shell.run("down", "--engine", ENGINE).code == 0
     mistyped = shell.run("down", "--engine", "eurusd-2")
     assert (mistyped.code, "nothing was stopped" in " ".join(mistyped.err.split())) == (5, True)
+
+
+def test_interrupt_in_the_rehearsal_leaves_nothing_behind(
+    server: RealServer, variables: dict[str, str], children: Children, tmp_path: Path
+) -> None:
+    """Ctrl-C: code 130, a report that says so, no process, no key of the scratch prefix, and the switch as it was: the
+    dry run wrote and removed nothing of the fleet's."""
+    Controller().init()
+    worker = Worker(children.python("-m", "workers", env=variables))
+    worker.saw("worker_started")
+    child = children.python(
+        "-m", "ops.cli", "launch", str(EXAMPLE), "--report", str(tmp_path), env={**variables, "TMPDIR": str(tmp_path)}
+    )
+    child.wait_for("ok    Normal operation", timeout_s=60)
+    child.send(signal.SIGINT)
+    assert child.wait(30) == 130
+    assert "Traceback" not in child.output
+    assert "done until then: preflight" in child.output
+    (written,) = tmp_path.glob("deployment-*.json")
+    outcomes = [phase["outcome"] for phase in json.loads(written.read_text())["phases"]]
+    assert outcomes == ["done", "interrupted", "not reached", "not reached"]
+    assert [key for key in server.client().scan_iter() if b"rehearsal" in key] == []
+    assert [key for key in server.client(db=1).scan_iter() if b"demo" in key] == []
+    assert list(tmp_path.glob("ks-demo-*")) == []
+    status = Controller().status()
+    assert (status.switch.text, status.switch.epoch, len(Controller().audit())) == ("ENGAGED initialised", 1, 1)
+    assert [member.worker_id for member in status.members] == [worker.name]
+    assert Roster(server.client(db=1)).look() == ()
 
 
 def test_down_withdraws_what_a_dead_worker_left_and_stops_what_runs(

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from killswitch import Controller, Settings
+from killswitch import ROLES, AclUser, Controller, Settings
 from killswitch.store.functions import library_source
+from killswitch.store.wire import Wire
 from ops.console import Console
 from ops.launching import findings
 from ops.launching.deployment import Asked, Deployment, LaunchStopped
 from ops.launching.findings import Permission
 from ops.launching.fleet_file import Engine, Fleet, Loaded
 from ops.launching.phases import initialise, reaching
+from tests.support.roles import SECRET_HASH
 from tests.support.server import RealServer
 from workers.settings import load
 
@@ -39,6 +41,13 @@ class Launch:
             initialise(deployment, deployment.phases["initialise"], Console())
         return deployment
 
+    def become(self, role: str) -> None:
+        """From now on the launch runs as a user of this role."""
+        made = AclUser(ROLES[role], role, "killswitch", password_hash=SECRET_HASH)
+        self.server.client().execute_command(*made.command.split())
+        url = self.server.unix_url.replace("unix://", f"unix://{role}:secret@")
+        self.settings = Settings(redis_url=url, actor="tester")
+
     @property
     def now(self) -> tuple[str, int, str]:
         """What the switch says, its epoch, and who is on record."""
@@ -61,16 +70,25 @@ def test_without_permission_a_new_switch_is_loaded_and_stays_engaged(fresh: Laun
     assert (found["library"], done.undo) == ("loaded", [])
 
 
-@pytest.mark.parametrize("loaded", [False, True])
-def test_permission_opens_a_new_switch_under_the_names_that_were_given(loaded: bool, fresh: Launch) -> None:
-    """Who and why are on record; a library that is current is not loaded again."""
-    if loaded:
-        fresh.server.client().execute_command("FUNCTION", "LOAD", library_source())
-    done = fresh.initialise(ALICE, loaded=loaded)
+def test_permission_opens_a_new_switch_under_the_names_that_were_given(fresh: Launch) -> None:
+    """Who and why are on record, and how to take it back is known."""
+    done = fresh.initialise(ALICE, loaded=False)
     assert fresh.now == ("SAFE", 2, "alice")
     assert fresh.control.status().switch.why == "go live"
-    assert done.phases["initialise"].found["library"] == ("was loaded already" if loaded else "loaded")
+    assert done.phases["initialise"].found["library"] == "loaded"
     assert done.undo == ['killswitch engage --reason "launch taken back"']
+
+
+def test_an_operator_who_may_not_load_initialises_where_the_library_is_there(fresh: Launch) -> None:
+    """Loading needs a right of its own; without it, and without a library, nothing is done."""
+    fresh.become("operator")
+    with pytest.raises(LaunchStopped, match="permission"):
+        fresh.initialise(ALICE, loaded=False)
+    assert fresh.now[:2] == ("(absent)", 0)
+    fresh.server.client().execute_command("FUNCTION", "LOAD", library_source())
+    done = fresh.initialise(ALICE, loaded=True)
+    assert fresh.now == ("SAFE", 2, "alice")
+    assert "may not load it" in done.phases["initialise"].found["library"]
 
 
 def test_somebodys_engagement_is_never_undone_unless_its_epoch_was_named(fresh: Launch) -> None:
@@ -88,18 +106,21 @@ def test_somebodys_engagement_is_never_undone_unless_its_epoch_was_named(fresh: 
     assert (fresh.now[1], again.undo) == (engaged + 1, [])
 
 
+@pytest.mark.parametrize("role", ["launcher", "operator"])
 def test_an_engagement_at_the_moment_of_initialising_is_not_opened_again(
-    fresh: Launch, monkeypatch: pytest.MonkeyPatch
+    role: str, fresh: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Looking and engaging are two steps: what lay under the stop tells that somebody was there between them."""
     fresh.server.client().execute_command("FUNCTION", "LOAD", library_source())
-    engage = Controller.engage
+    fresh.become(role)
+    call = Wire.call
 
-    def late(control: Controller, reason: str, actor: str | None = None) -> object:
-        fresh.server.raw_set("killswitch:state", "ENGAGED bad prices")
-        return engage(control, reason, actor)
+    def late(wire: Wire, *words: str | bytes | int) -> object:
+        if words[:2] == ("FCALL", "ks_engage"):  # after the look, before the stop
+            fresh.server.raw_set("killswitch:state", "ENGAGED bad prices")
+        return call(wire, *words)
 
-    monkeypatch.setattr(Controller, "engage", late)
+    monkeypatch.setattr(Wire, "call", late)
     with pytest.raises(LaunchStopped, match="somebody wrote the switch at the same moment: ENGAGED bad prices"):
         fresh.initialise(ALICE, loaded=True)
     assert fresh.now[0] == "ENGAGED initialised"

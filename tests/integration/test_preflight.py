@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from killswitch import PREFLIGHT_CHECKS, View, __version__
+from killswitch._build import gate_build
 from tests.support.agents import FAST, open_epoch
 from tests.support.shell import Done, Shell
 from tests.support.switch import Switch
@@ -43,7 +44,7 @@ def test_a_switch_that_is_well_passes_and_no_gate_hears_of_it(switch: Switch, sh
     assert list(found) == list(PREFLIGHT_CHECKS)
     assert all(found[name]["verdict"] == "ok" for name in ("library", "writes", "tracking", "clock", "round-trip"))
     assert found["tracking"]["found"].startswith("rung bcast: 300 changes, each announced before its +OK")
-    assert found["versions"]["found"] == f"1 worker of version {__version__}"
+    assert found["versions"]["found"] == f"1 worker of version {__version__} (build {gate_build()})"
     assert "another database" in found["queue"]["found"]
     assert done.json["ok"] is True
     assert (closings, agent.gate.signal()) == ([], epoch)

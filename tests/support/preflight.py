@@ -33,21 +33,22 @@ CONFIG = {
     "timeout": "0", "tcp-keepalive": "60", "busy-reply-threshold": "1000", "maxclients": "10000",
     "maxmemory-clients": "0", "bind": "10.0.0.5", "protected-mode": "yes",
 }  # fmt: skip
-MEMBER = Member("w1", version="1.0", rung="bcast", beat_ms=1000, lease_ms=1000)
+MEMBER = Member("w1", version="1.0", build="b1", rung="bcast", beat_ms=1000, lease_ms=1000)
 SENTINEL = SentinelFacts("s1:26379", "10.0.0.5:6379", 2, 2, 5000, True, "OK 3 usable Sentinels")
 
 HEALTHY = Facts(
-    settings=SettingsFacts("rediss", False, 1000, 250, 500, version="1.0"),
+    settings=SettingsFacts("rediss", False, 1000, 250, 500, version="1.0", build="b1"),
     server=ServerFacts(INFO, CONFIG),
     library=LibraryFacts(3, same=True, loaded=True, answered=True, wanted=3),
     pushes=PushFacts("bcast", 300, trip_us=400.0),
     clock=ClockFacts(0.0001, 0.0002, 1000.0, 3.0),
     trips=TripFacts(300.0, 900.0, 1500.0, 200, "a renewal"),
-    rights=RightsFacts("operator", {"look": True, "engage": True, "harm: FLUSHALL": False}, ("off",)),
+    rights=RightsFacts("alice", {"alice": "operator", "web1": "worker", "default": ""}, default=("off",)),
     replicas=ReplicaFacts(1, 1, 2.0),
     sentinels=(SENTINEL,),
     queue=QueueFacts("queue:6379/0", "bbbb"),
     members=(MEMBER,),
+    on_failover="halt",
 )
 """A fleet on two servers, with a replica and users of its own: nothing to complain of."""
 

@@ -28,7 +28,8 @@ __all__ = [
 class SettingsFacts:
     """The settings as this tool reads them, all of them valid but for `violations` (those of the fleet's workers).
 
-    `local`: the server is on this machine, by its address. `rung` is KILLSWITCH_RUNG, `version` this release.
+    `local`: the server is on this machine, by its address. `rung` is KILLSWITCH_RUNG, `version` this release and
+    `build` this build of it.
     """
 
     scheme: str
@@ -39,8 +40,10 @@ class SettingsFacts:
     retain_ms: int = 300_000
     beat_ms: int = 1000
     rung: str = "auto"
+    on_failover: str = "halt"
     password_in_url: bool = False
     version: str = ""
+    build: str = ""
     violations: tuple[str, ...] = ()
 
 
@@ -144,10 +147,14 @@ class TripFacts:
 
 @dataclass(frozen=True, slots=True)
 class RightsFacts:
-    """What the user of this tool may do, by ACL DRYRUN: ability to "yes", "no" or why it is not known. `default` are
-    the flags of the user `default` (None: may not be read)."""
+    """Who may do what. `user` is this tool's; `users` are all by name, with the role that their rules are exactly, or
+    an empty text; `odd` are those that are called as a role and differ from it, and how. `may` is what this user may do
+    if it has no role, by ACL DRYRUN (None: not told). `default` are the flags of the user `default` (None: may not be
+    read); `refused` says why nothing more could be read."""
 
     user: str
+    users: Mapping[str, str] = field(default_factory=dict)
+    odd: Mapping[str, str] = field(default_factory=dict)
     may: Mapping[str, bool | None] = field(default_factory=dict)
     default: tuple[str, ...] | None = None
     refused: str = ""
@@ -189,8 +196,8 @@ class QueueFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All there is to judge. A part that was not asked for is None, and whoever needs it says so. `before_init`: the
-    library will be loaded after this, so that an absent one is no fault."""
+    """All there is to judge. A part that was not asked for is None, and whoever needs it says so. `on_failover` is
+    what is on record. `before_init`: the library will be loaded after this, so that an absent one is no fault."""
 
     settings: SettingsFacts
     db: int = 0
@@ -205,6 +212,7 @@ class Facts:
     sentinels: tuple[SentinelFacts, ...] = ()
     queue: QueueFacts | None = None
     members: tuple[Member, ...] | None = None
+    on_failover: str = ""
     before_init: bool = False
     unseen: Mapping[str, str] = field(default_factory=dict)
 

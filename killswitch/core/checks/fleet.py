@@ -8,7 +8,7 @@ from killswitch.core.checks.facts import Facts
 from killswitch.core.checks.finding import Judged, Unseen, fail, ok, skip, warn
 from killswitch.core.fleet import Member
 
-__all__ = ["members", "queue", "settings", "versions"]
+__all__ = ["failover", "members", "queue", "settings", "versions"]
 
 _SHORT_LEASE_MS = 300
 _NAMED = 5
@@ -59,6 +59,27 @@ def queue(facts: Facts) -> Judged:
     return ok(f"{found.where}, a server of its own")
 
 
+_HOLES = {
+    "resume": "a stop that was lost in a fail-over does not hold any more, and trading goes on",
+    "reassert": "a stop that was lost in a fail-over holds again only once a worker arrives that had seen it",
+}
+
+
+def failover(facts: Facts) -> Judged:
+    """A restart or fail-over of Redis keeps the fleet closed, for every worker alike."""
+    if facts.members is None:
+        raise facts.why_not("members")
+    recorded, wanted = facts.on_failover, facts.settings.on_failover
+    if recorded != wanted:
+        text = f"{recorded} is on record, KILLSWITCH_ON_FAILOVER of this tool is {wanted}"
+        return warn(text, "`killswitch init` puts the setting on record: decide which of the two is meant")
+    if recorded in _HOLES:
+        return warn(
+            f"{recorded}: {_HOLES[recorded]}", "KILLSWITCH_ON_FAILOVER=halt killswitch init, unless it is meant"
+        )
+    return ok(f"{recorded}: closed until somebody permits again")
+
+
 def _everyone(facts: Facts) -> tuple[Member, ...]:
     if facts.members is None:
         raise facts.why_not("members")
@@ -70,18 +91,26 @@ def versions(facts: Facts) -> Judged:
     speaking = [member for member in _everyone(facts) if member.known and not member.silent]
     if not speaking:
         return skip("no worker is registered")
-    running: dict[str, list[Member]] = {}
+    running: dict[tuple[str, str], list[Member]] = {}
     for member in speaking:
-        running.setdefault(member.version or "(none told)", []).append(member)
-    own = facts.settings.version
+        running.setdefault((member.version, member.build), []).append(member)
+    own = facts.settings.version, facts.settings.build
+    alike = len({version for version, _ in running}) == 1  # only the sources tell them apart
     if len(running) > 1:
-        parts = [f"{version}: {_names(found)}" for version, found in sorted(running.items())]
-        return fail(f"a mixed fleet: {'; '.join(parts)}", "bring all workers to one release")
-    (version,) = running
-    text = f"{len(speaking)} worker{'s' * (len(speaking) != 1)} of version {version}"
-    if version != own:
-        return warn(f"{text}, this tool is {own}", "operate with the release that the fleet runs")
+        parts = [f"{_release(one, alike)}: {_names(found)}" for one, found in sorted(running.items())]
+        return fail(
+            f"a mixed fleet: {'; '.join(parts)}", "bring all workers to one release, built from the same sources"
+        )
+    (one,) = running
+    text = f"{len(speaking)} worker{'s' * (len(speaking) != 1)} of version {_release(one, alike)}"
+    if one != own:
+        return warn(f"{text}, this tool is {_release(own, True)}", "operate with the release that the fleet runs")
     return ok(text)
+
+
+def _release(one: tuple[str, str], with_build: bool) -> str:
+    version, build = one[0] or "(none told)", one[1] or "of a release that tells no build"
+    return f"{version} (build {build})" if with_build else version
 
 
 def members(facts: Facts) -> Judged:

@@ -2,56 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from killswitch.core.checks.facts import Facts
+from killswitch.core.checks.facts import Facts, RightsFacts
 from killswitch.core.checks.finding import Judged, Unseen, fail, ok, warn
 from killswitch.core.checks.server import need_server
+from killswitch.core.roles import ROLES
 
-__all__ = ["abilities", "acl", "exposure"]
+__all__ = ["Grants", "abilities", "acl", "exposure", "grants_of_role", "role_that_fits", "what_differs"]
 
-_NEEDED = ("look", "engage")
-_HARM = "harm: "
+Grants = frozenset[frozenset[str]]
+"""What a user may do, as words of ACL SETUSER: one set for each grant, which has its commands, keys and channels."""
+
+NAMED_AFTER = "killswitch-"
+"""Begins the name of a user that `killswitch acl` makes, followed by its role."""
+
+_NEEDED_ROLES = ("worker", "operator")
 _LOOPBACK = ("127.", "-127.", "::1", "-::1", "localhost")
+_SHOWN = 3
+_USERS_SHOWN = 16
+
+
+def _grant(words: Iterable[str], prefix: str) -> frozenset[str]:
+    """The words that matter, alike whoever writes them: a pattern of worker ids is any pattern, reading and writing is
+    the whole right to a key, and selecting a database is no right of its own."""
+    row = f"~{prefix}:worker:"
+    told = (f"~{word[4:]}" if word.startswith("%RW~") else word for word in words if word not in ("-@all", "+select"))
+    return frozenset(f"{row}^" if word.startswith(row) else word for word in told)
+
+
+def grants_of_role(name: str, prefix: str) -> Grants:
+    """What the role comes to under this prefix."""
+    words = ROLES[name].rules(prefix, "^")
+    first = [word for word in words if not word.startswith("(")]
+    selectors = [word.strip("()").split() for word in words if word.startswith("(")]
+    return frozenset(_grant(part, prefix) for part in (first, *selectors))
+
+
+def grants_of_user(parts: Iterable[str], prefix: str) -> Grants:
+    """What a user has: each part is the text of one grant, its commands, keys and channels."""
+    return frozenset(_grant(part.split(), prefix) for part in parts)
+
+
+def role_that_fits(grants: Grants, prefix: str) -> str:
+    """The role that these grants are exactly, or an empty text."""
+    return next((name for name in ROLES if grants_of_role(name, prefix) == grants), "")
+
+
+def what_differs(grants: Grants, role: str, prefix: str) -> str:
+    """In words, what a user that is called as a role has more and less than that."""
+    wanted = grants_of_role(role, prefix)
+
+    def shown(found: Grants) -> str:
+        texts = sorted(" ".join(sorted(grant, key=lambda word: ("+~%&".find(word[:1]), word))) for grant in found)
+        more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+        return "; ".join(f"({text[:120]})" for text in texts[:_SHOWN]) + more
+
+    parts = [
+        f"{what} {shown(found)}" for what, found in (("has", grants - wanted), ("lacks", wanted - grants)) if found
+    ]
+    return ", ".join(parts)
 
 
 def abilities(prefix: str) -> Mapping[str, tuple[str, ...]]:
-    """What is tried with ACL DRYRUN: a name and a command. Nothing of it is done."""
-    state = f"{prefix}:state"
+    """Harm that is tried with ACL DRYRUN for a user without a role: a name and a command. Nothing of it is done."""
     return {
-        "look": ("HGETALL", f"{prefix}:ledger"),
-        "renew": ("FCALL", "ks_read", "1", state, "0"),
-        "be told of changes": ("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", state),
-        "engage": ("SET", state, "ENGAGED"),
-        "load the library": ("FUNCTION", "LOAD", "REPLACE", "#!lua"),
-        f"{_HARM}FLUSHALL": ("FLUSHALL",),
-        f"{_HARM}SWAPDB": ("SWAPDB", "0", "1"),
-        f"{_HARM}CONFIG SET": ("CONFIG", "SET", "timeout", "1"),
-        f"{_HARM}ACL SETUSER": ("ACL", "SETUSER", "x"),
-        f"{_HARM}CLIENT PAUSE": ("CLIENT", "PAUSE", "1"),
-        f"{_HARM}EVAL": ("EVAL", "return 1", "0"),
+        "write SAFE": ("SET", f"{prefix}:state", "SAFE"),
+        "FLUSHALL": ("FLUSHALL",),
+        "SWAPDB": ("SWAPDB", "0", "1"),
+        "CONFIG SET": ("CONFIG", "SET", "timeout", "1"),
+        "ACL SETUSER": ("ACL", "SETUSER", "x"),
+        "CLIENT PAUSE": ("CLIENT", "PAUSE", "1"),
+        "EVAL": ("EVAL", "return 1", "0"),
     }
 
 
 def acl(facts: Facts) -> Judged:
-    """This user may do what it needs, and no harm besides."""
+    """Every user is what its role says, there is one for each that a fleet needs, and this tool runs as one."""
     found = facts.rights
     if found is None:
         raise facts.why_not("rights")
     if found.refused:
         raise Unseen(f"user {found.user}: {found.refused}")
-    missing = [name for name in _NEEDED if found.may.get(name) is False]
-    unknown = [name for name, may in found.may.items() if may is None]
-    if missing:
-        return fail(f"user {found.user} may not {' or '.join(missing)}", "operate with a user that may")
-    if unknown:
-        raise Unseen(f"user {found.user}: whether it may {unknown[0]} was not told")
-    harm = [name.removeprefix(_HARM) for name, may in found.may.items() if may and name.startswith(_HARM)]
-    allowed = [name for name, may in found.may.items() if may and not name.startswith(_HARM)]
-    text = f"user {found.user} may {', '.join(allowed)}"
-    if harm:
-        return warn(f"{text}; and {', '.join(harm)}", "give operators and workers users of their own, without these")
-    return ok(text)
+    if found.odd:
+        texts = [f"{name} is not its role: {text}" for name, text in sorted(found.odd.items())]
+        return fail("; ".join(texts), "killswitch acl --keep-passwords | redis-cli, with the prefix of this switch")
+    missing = [role for role in _NEEDED_ROLES if role not in found.users.values()]
+    roles = [f"{name} ({role})" for name, role in sorted(found.users.items()) if role]
+    named = ", ".join(roles[:_USERS_SHOWN]) + (f" and {len(roles) - _USERS_SHOWN} more" if roles[_USERS_SHOWN:] else "")
+    own = found.users.get(found.user, "")
+    if missing or not own:
+        lacking = f"; no user has the role {' or '.join(missing)}" if missing else ""
+        text = f"{named or 'no user has a role'}{lacking if roles else ''}; {_own(found, own)}"
+        return warn(text, "killswitch acl prints the rules of each role; give every worker and person a user of one")
+    return ok(f"{named}; {_own(found, own)}")
+
+
+def _own(found: RightsFacts, role: str) -> str:
+    if role:
+        return f"this user, {found.user}, is {role}"
+    harm = [name for name, may in found.may.items() if may]
+    unknown = "" if all(may is not None for may in found.may.values()) else ", and more that was not told"
+    return f"this user, {found.user}, has no role and may {', '.join(harm) or 'do no known harm'}{unknown}"
 
 
 def exposure(facts: Facts) -> Judged:

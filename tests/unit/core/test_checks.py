@@ -80,10 +80,22 @@ CASES: list[tuple[str, str, Facts, str]] = [
     ("replicas", "warn", with_server(min_replicas_max_lag="60"), "min-replicas-max-lag 60 s"),
     ("stale-replicas", "warn", with_server(replica_serve_stale_data="yes"), "an old state"),
     ("stale-replicas", "skip", with_server(info={"connected_slaves": "0"}), "no replica"),
-    ("acl", "warn", with_part("rights", may={"look": True, "engage": True, "harm: EVAL": True}), "and EVAL"),
-    ("acl", "fail", with_part("rights", may={"look": True, "engage": False}), "may not engage"),
-    ("acl", "warn", with_part("rights", may={"look": True, "engage": None}), "could not look"),
-    ("acl", "warn", with_part("rights", refused="ACL DRYRUN was refused"), "could not look: user operator"),
+    ("acl", "fail", with_part("rights", odd={"killswitch-worker": "has (+set)"}), "killswitch-worker is not its role"),
+    ("acl", "warn", with_part("rights", users={"alice": "operator"}), "no user has the role worker"),
+    (
+        "acl",
+        "warn",
+        with_part("rights", users={"alice": ""}, may={"EVAL": True}),
+        "no user has a role; this user, alice",
+    ),
+    (
+        "acl",
+        "warn",
+        with_part("rights", user="root", may={"EVAL": True, "SWAPDB": None}),
+        "may EVAL, and more that was",
+    ),
+    ("acl", "warn", with_part("rights", refused="ACL GETUSER was refused"), "could not look: user alice"),
+    ("acl", "ok", HEALTHY, "alice (operator), web1 (worker); this user, alice, is operator"),
     ("exposure", "fail", with_server(with_part("rights", default=("on", "nopass")), protected_mode="no"), "10.0.0.5"),
     ("exposure", "warn", with_part("rights", default=("on", "nopass")), "protected-mode"),
     ("exposure", "warn", with_part("rights", default=None), "could not look"),
@@ -109,6 +121,9 @@ CASES: list[tuple[str, str, Facts, str]] = [
     ("clock", "warn", with_part("clock", rate=0.05), "+5.000%"),
     ("round-trip", "fail", with_part("trips", p99_us=600_000.0), "p99 600.0 ms"),
     ("round-trip", "warn", with_part("trips", p99_us=260_000.0), "p99 260.0 ms"),
+    ("failover", "warn", replace(HEALTHY, on_failover="resume"), "resume is on record"),
+    ("failover", "warn", replace(with_part("settings", on_failover="resume"), on_failover="resume"), "trading goes on"),
+    ("failover", "warn", replace(HEALTHY, members=None, unseen={"members": "NOPERM"}), "could not look: NOPERM"),
     ("queue", "fail", with_part("queue", run_id="aaaa"), "the switch's own database"),
     ("queue", "warn", with_part("queue", run_id="aaaa", db=1), "another database"),
     ("queue", "fail", with_part("queue", trouble="refused"), "refused"),
@@ -145,6 +160,16 @@ def test_mixed_fleet_is_named_version_by_version() -> None:
     found = say("versions", replace(HEALTHY, members=members))
     assert found.verdict is Grade.FAIL
     assert found.found == "a mixed fleet: 0.9: w2; 1.0: w1"
+
+
+def test_one_version_built_from_other_sources_is_a_mixed_fleet() -> None:
+    """A host that was patched by hand carries the same number; a release that tells no build is not taken for it."""
+    for build, text in (("b2", "1.0 (build b2): w2"), ("", "1.0 (build of a release that tells no build): w2")):
+        members = (MEMBER, replace(MEMBER, worker_id="w2", build=build))
+        found = say("versions", replace(HEALTHY, members=members))
+        assert (found.verdict, text in found.found, "1.0 (build b1): w1" in found.found) == (Grade.FAIL, True, True)
+    alone = say("versions", replace(HEALTHY, members=(replace(MEMBER, build="b2"),)))
+    assert (alone.verdict, alone.found.endswith("this tool is 1.0 (build b1)")) == (Grade.WARN, True)
 
 
 SENTINEL_CASES: list[tuple[str, tuple[Any, ...], str]] = [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from killswitch import StoreUnavailable
+from killswitch import Settings, StoreUnavailable
 from killswitch.core.reasons import Code
 from ops.console import Console
 from ops.exit_codes import Exit
@@ -83,6 +83,7 @@ def test_a_launch_that_is_whole_ends_with_0_and_both_reports(
     [
         (StoreUnavailable(Code.UNREACHABLE, "gone"), Exit.UNREACHABLE, "failed"),
         (KeyboardInterrupt(), Exit.INTERRUPTED, "interrupted"),
+        (SystemExit(143), Exit.INTERRUPTED, "interrupted"),
     ],
 )
 def test_what_ends_a_phase_from_outside_is_told_as_that(
@@ -117,3 +118,17 @@ def test_page_is_one_table_row_for_each_fact_whatever_is_in_it(tmp_path: Path, m
     assert "\\[x\\](y)" in row
     assert "\x1b" not in text
     assert not any(line.startswith("# heading") for line in text.splitlines())
+
+
+def test_sentinels_are_left_out_where_a_bare_set_is_needed() -> None:
+    """The rehearsal goes to the master that preflight reached, with the same credentials and other settings."""
+    url = "redis+sentinel://bob:p%40ss@s1:26379,s2:26379/main/3"
+    switch = Settings(redis_url=url, lease_ms=2000, prefix="ks")
+    direct = phases._direct(switch, "Redis at 10.0.0.5:6379")
+    place = direct.endpoint
+    assert (place.scheme, place.hosts, place.db) == ("redis", (("10.0.0.5", 6379),), 3)
+    assert (place.username, place.password) == ("bob", "p@ss")
+    assert (direct.lease_ms, direct.prefix) == (2000, "ks")
+    assert phases._direct(switch, "Redis at ::1:6379").endpoint.hosts == (("::1", 6379),)
+    plain = Settings(redis_url="redis://h:1/0")
+    assert phases._direct(plain, "Redis at h:1") is plain

@@ -115,7 +115,7 @@ def test_replicas_that_may_not_be_asked_are_unknown() -> None:
         def call(self, *args: str | bytes | int) -> object:
             return b"OK" if args[0] == "SET" else super().call(*args)
 
-    assert measure_replicas(Halfway("NOPERM wait"), "ks:preflight:1", 2).acknowledged is None
+    assert measure_replicas(Halfway("NOPERM wait"), "ks:preflight:1", 2, 1.0).acknowledged is None
 
 
 def test_probe_key_is_nothing_that_a_gate_listens_to() -> None:
