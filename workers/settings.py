@@ -192,14 +192,18 @@ class WorkerSettings(BaseSettings):
     @property
     def queue_address(self) -> str:
         """The URL with the separate password and the files filled in: a secret, never to be shown."""
-        parts = urlsplit(self.queue_url)
+        given = parts = urlsplit(self.queue_url)
         user, _, place = parts.netloc.rpartition("@")
         if self.queue_password and ":" not in user:
             parts = parts._replace(netloc=f"{user}:{quote(self.queue_password, safe='')}@{place}")
         files = {word: getattr(self, name) for name, word in _FILES_IN_URL.items() if getattr(self, name)}
         if parts.scheme == "rediss" and files:
             parts = parts._replace(query="&".join(filter(None, (parts.query, urlencode(files)))))
-        return parts.geturl()
+        if parts == given:
+            return self.queue_url
+        # Not geturl(): of unix:///path it keeps one slash on some Pythons.
+        query = f"?{parts.query}" if parts.query else ""
+        return f"{parts.scheme}://{parts.netloc}{parts.path}{query}"
 
     def gated(self, queue: str) -> bool:
         """Whether jobs of `queue` start only while the gate is open."""

@@ -107,8 +107,8 @@ MUTANTS = [
     Mutant(
         "record-of-another-form",
         "P10",
-        "killswitch/store/audit.py",
-        "case [bytes() | str() as entry_id, list() | None as flat]:",
+        "killswitch/store/portions.py",
+        "case [bytes(entry_id), list() | None as flat]:",
         "case [entry_id, flat]:",
         (_STORE, "-k", "record"),
         "a traceback where an operator reads the record",

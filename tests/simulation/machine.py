@@ -264,7 +264,7 @@ def _replacements(kernel: Kernel, network: Network, errors: list[str]) -> Iterat
     for module in (agent_module, watcher_module):
         yield module, "_LOG", SimLog(kernel, errors)
 
-    def open_tcp(host: str, port: int, limit_s: float, tls: bool) -> SimSocket:
+    def open_tcp(host: str, port: int, limit_s: float, tls: object = None) -> SimSocket:
         assert port
         assert not tls
         made = network.connect(kernel.running().process, host, limit_s)

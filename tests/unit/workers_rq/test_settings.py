@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from killswitch import SettingsError
-from workers import settings
+from workers import queues, settings
 from workers.__main__ import main
 
 
@@ -29,6 +29,24 @@ def test_lists_are_read_from_comma_separated_variables(monkeypatch: pytest.Monke
     assert found.queues == ("cleanup", "engines")
     assert found.scopes == ("host:web1", "account:7")
     assert (found.gated("engines"), found.gated("anything"), found.gated("cleanup")) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "expected"),
+    [
+        ("unix:///run/queue.sock?db=2", "", "unix:///run/queue.sock?db=2"),
+        ("unix:///run/queue.sock?db=2", "p@ss", "unix://:p%40ss@/run/queue.sock?db=2"),
+        ("redis://bob@queue:6379/1", "p@ss", "redis://bob:p%40ss@queue:6379/1"),
+        ("redis://bob:own@queue:6379/1", "other", "redis://bob:own@queue:6379/1"),
+    ],
+)
+def test_address_of_the_queue_is_the_url_with_the_password_that_it_lacks(
+    url: str, password: str, expected: str
+) -> None:
+    """Also of a socket, whose three slashes stay, and never in place of a password that the URL has."""
+    found = settings.load(queue_url=url, queue_password=password)
+    assert found.queue_address == expected
+    assert queues.connect(found.queue_address).connection_pool.connection_kwargs.get("db") == (2 if "db" in url else 1)
 
 
 def test_every_violation_is_shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
