@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from killswitch.control.controller import Controller
     from killswitch.control.deadman import Renewer
     from killswitch.control.drilling import Drill
-    from killswitch.control.observer import Observation, Observer, RecordNews
+    from killswitch.control.observer import DrillNews, Observation, Observer, RecordNews
     from killswitch.control.outcome import InitReport, Outcome, Verdict
     from killswitch.control.preflight import PREFLIGHT_CHECKS, Preflight, PreflightReport
     from killswitch.core.anchor import Anchor, AnchorPlace
@@ -82,6 +82,7 @@ __all__ = [
     "Deadman",
     "Drill",
     "DrillBusy",
+    "DrillNews",
     "DrillRecord",
     "DrillVerdict",
     "DrilledWorker",
@@ -142,6 +143,7 @@ _HOMES = {
     "Code": "core.reasons",
     "Controller": "control.controller",
     "Drill": "control.drilling",
+    "DrillNews": "control.observer",
     "DrillRecord": "core.drill_record",
     "DrillVerdict": "core.drill_record",
     "DrilledWorker": "core.drill",

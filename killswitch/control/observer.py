@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from killswitch.clock import now_ns
 from killswitch.core.audit import CHANGE, OUTCOME, AuditEntry, AuditOutcome, kind_of, parse_entry, parse_outcome
+from killswitch.core.drill_record import DrillRecord, parse_record
 from killswitch.core.fleet import FleetStatus
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.settings import Settings
@@ -21,7 +22,7 @@ from killswitch.store.keys import Keys
 from killswitch.store.tail import News, Tail
 from killswitch.store.wire import connect
 
-__all__ = ["Observation", "Observer", "RecordNews"]
+__all__ = ["DrillNews", "Observation", "Observer", "RecordNews"]
 
 _NAME = "killswitch-observer"
 
@@ -41,12 +42,21 @@ class RecordNews:
 
 
 @dataclass(frozen=True, slots=True)
+class DrillNews:
+    """Drills since the look before, oldest first; `anew` as for the record."""
+
+    drills: tuple[DrillRecord, ...]
+    anew: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
-    """One look. `record` is None where the record cannot be read: not permitted, not in time, or something else lies
-    where it was. `library_wanted` is the version of the function library that this release needs."""
+    """One look. `record` and `drills` are None where they cannot be read: not permitted, not in time, or something else
+    lies where they were. `library_wanted` is the version of the function library that this release needs."""
 
     fleet: FleetStatus
     record: RecordNews | None
+    drills: DrillNews | None = None
     library_wanted: int = LIBRARY_VERSION
 
 
@@ -57,6 +67,8 @@ class Observer:
         self._settings = settings
         self._keys = Keys(settings.prefix)
         self._audit = Tail(self._keys.audit)
+        # The oldest of a thousand drills are dropped: a history that may have lost some is not counted after a restart.
+        self._drills = Tail(self._keys.drills, history=900)
 
     def look(self, limit_s: float) -> Observation:
         """Everything, within `limit_s` seconds.
@@ -70,7 +82,7 @@ class Observer:
         with contextlib.closing(connect(self._settings.endpoint, step_s, _NAME, until_ns)) as wire:
             caller = Bounded(wire, until_ns, step_s)
             fleet = FleetStore(caller, self._keys).status(wary=True)
-            return Observation(fleet, self._record(caller))
+            return Observation(fleet, self._record(caller), self._drilled(caller))
 
     def _record(self, caller: Bounded) -> RecordNews | None:
         """Last, because it may be of any size: a record that cannot be read must not hide the fleet."""
@@ -87,3 +99,10 @@ class Observer:
             length=news.length,
             unsealed=max(0, news.length - sealed) if isinstance(sealed, int) else None,
         )
+
+    def _drilled(self, caller: Bounded) -> DrillNews | None:
+        try:
+            news = self._drills.read(caller)
+        except (StoreRefused, StoreUnavailable):
+            return None
+        return DrillNews(tuple(parse_record(entry.entry_id, entry.fields()) for entry in news.entries), news.anew)

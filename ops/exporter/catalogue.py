@@ -124,5 +124,15 @@ CHANGES = _counter(
     "changes", "Changes on record, by how they were made and what they made of the switch or scope.", "via", "mode"
 )
 
+DRILLS = _counter("drills", "Drills, by how they ended: PASSED, MISSED or CUT_SHORT.", "verdict")
+DRILL_SECONDS = _histogram(
+    "drill_duration_seconds", "From the announcement of a drill to the last acknowledgement, by Redis's clock."
+)
+LAST_DRILL = _gauge("last_drill_timestamp_seconds", "When the last drill ended, by Redis's clock; absent without one.")
+LAST_VERDICT = _gauge("last_drill_verdict", "1 for how the last drill ended, 0 for the others.", "verdict")
+LAST_SECONDS = _gauge("last_drill_duration_seconds", "How long its last acknowledgement took.")
+LAST_BOUND = _gauge("last_drill_bound_seconds", "How long it might take: the longest lease, by a slow clock.")
+LAST_MISSING = _gauge("last_drill_missing_workers", "Workers that did not acknowledge it.")
+
 CATALOGUE = tuple(value for value in vars().copy().values() if isinstance(value, Metric))
 """In the order in which they are documented."""

@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import Metric as Family
 from killswitch import Code, Observation, StoreRefused, StoreUnavailable, __version__
 from killswitch.clock import now_ns
 from ops.exporter import catalogue as c
+from ops.exporter.drills import DrillCounts, tell_last_drill
 from ops.exporter.engines import tell_engines
 from ops.exporter.fleet import WORKERS_MAX, by_urgency, tell_fleet
 from ops.exporter.page import Page
@@ -36,6 +37,7 @@ class Scraper:
         self._limit_s = limit_s
         self._lock = threading.Lock()
         self._counts = RecordCounts()
+        self._drills = DrillCounts()
         self._failures: Counter[str] = Counter()
         self._families: Sequence[Family] = ()
         self._made_ns = 0
@@ -80,6 +82,10 @@ class Scraper:
         if found.record is not None:
             self._counts.add(found.record)
         self._counts.tell(page, found.record)
+        if found.drills is not None:
+            self._drills.add(found.drills)
+            self._drills.tell(page)
+        tell_last_drill(page, found.fleet.last_drill)
         left_out = {"scopes": scopes, "workers": workers, "versions": versions, "engines": engines, "same": page.twice}
         for what, count in left_out.items():
             page.set(c.LEFT_OUT, count, what)

@@ -36,7 +36,7 @@ class RecordCounts:
             self._changes[entry.via if entry.via in VIAS else "other", mode_after(entry)] += 1
         for outcome in news.outcomes:
             if outcome.verdict in self._proofs and outcome.waited_ms >= 0:
-                self._proofs[outcome.verdict].add(outcome.waited_ms)
+                self._proofs[outcome.verdict].add(outcome.waited_ms / 1000)
 
     def tell(self, page: Page, news: RecordNews | None) -> None:
         """The counts; `news` is what the look of this scrape found."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from killswitch import Agent, Auditor, Blocked, Observer, Verdict, clock
+from killswitch import Agent, Auditor, Blocked, DrillVerdict, Observer, Verdict, clock
 from tests.support.agents import open_epoch
 from tests.support.exporter import Exporter
 from tests.support.monitoring import MONITORING, Daemon, Prometheus, Webhook, free_port, program, start_alertmanager
@@ -162,6 +162,7 @@ def test_every_query_of_the_dashboard_is_answered_by_prometheus(scene: Scene) ->
     """Each is valid and shows something, except those that are empty while all is well."""
     scene.switch.control.engage("for the screen", scope="strategy:other")
     Auditor(scene.switch.settings()).seal()
+    assert scene.switch.control.drill().verdict is DrillVerdict.PASSED
     wanted = queries()
     assert len(wanted) > 40
     for expr in wanted:

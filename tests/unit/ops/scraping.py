@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from killswitch import AuditEntry, AuditOutcome, Deadman, Observation, RecordNews
+from killswitch import AuditEntry, AuditOutcome, Deadman, DrillNews, DrillRecord, Observation, RecordNews
+from killswitch.core.drill_record import Figures
 from ops.exporter.collector import Scraper
 from tests.support.scrapes import Scrape, parse
 from tests.unit.ops.pictures import engaged, member, status
@@ -13,7 +14,7 @@ from workers.histogram import Histogram
 from workers.latency import latency_text
 from workers.report import STAGES
 
-__all__ = ["entry", "everything", "news", "proof", "scraped"]
+__all__ = ["drill", "entry", "everything", "news", "proof", "scraped"]
 
 
 def entry(number: int = 1, **changes: Any) -> AuditEntry:
@@ -34,9 +35,18 @@ def news(*entries: AuditEntry | AuditOutcome, anew: bool = False, unsealed: int 
     return RecordNews(changes, outcomes, anew, 5, unsealed)
 
 
-def scraped(record: RecordNews | None = None, **changes: Any) -> Scrape:
+def drill(verdict: str = "PASSED", max_us: int = 4200, **changes: Any) -> DrillRecord:
+    """A drill that all four workers acknowledged."""
+    figures = Figures(4, 900, 2000, max_us, max_us)
+    made = DrillRecord(
+        "5-0", 1_055_500, verdict, "alice", "command", "SAFE", 4, 4, 0, 1112, 90, figures, figures, "", "", ""
+    )
+    return replace(made, **changes)
+
+
+def scraped(record: RecordNews | None = None, drills: DrillNews | None = None, **changes: Any) -> Scrape:
     """One scrape of `status(**changes)`."""
-    return parse(Scraper(lambda _: Observation(status(**changes), record)).scrape())
+    return parse(Scraper(lambda _: Observation(status(**changes), record, drills)).scrape())
 
 
 def everything() -> Scrape:
@@ -47,4 +57,5 @@ def everything() -> Scrape:
     worker = member("a", engine="e", slack_ms=1, refused={"engaged": (1, 1)}, info=info)
     switch = engaged(ttl_ms=1000)
     deadman = Deadman("alice", 20_000, 80_000, 1, 2, 70_000, False, "op")
-    return scraped(news(entry(), anew=True), switch=switch, members=(worker,), library=2, deadman=deadman)
+    found = {"switch": switch, "members": (worker,), "library": 2, "deadman": deadman, "last_drill": drill()}
+    return scraped(news(entry(), anew=True), DrillNews((drill(),), True), **found)

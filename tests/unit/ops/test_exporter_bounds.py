@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from killswitch import Code, Observation, StoreRefused, StoreUnavailable, clock
+from killswitch import Code, DrillNews, DrillRecord, Observation, StoreRefused, StoreUnavailable, clock
 from ops.exporter import collector
 from ops.exporter.collector import Scraper
 from ops.exporter.engines import EDGES, ENGINES_MAX
@@ -17,7 +17,7 @@ from ops.exporter.switch import SCOPES_MAX
 from tests.support.scrapes import parse
 from tests.support.waiting import eventually
 from tests.unit.ops.pictures import engaged, member, state, status
-from tests.unit.ops.scraping import entry, news, proof, scraped
+from tests.unit.ops.scraping import drill, entry, news, proof, scraped
 from workers.histogram import Histogram
 from workers.latency import latency_text
 
@@ -110,6 +110,36 @@ def test_counts_begin_anew_with_a_record_that_does() -> None:
     scraper = Scraper(lambda _: Observation(status(), looks.pop(0)))
     scraper.scrape()
     assert parse(scraper.scrape())["killswitch_changes_total{via=raw,mode=ENGAGED}"] == 1
+
+
+def test_drills_are_counted_and_the_last_one_is_told() -> None:
+    """How often the line was tested and how that ended, how long it took, and how the last one went."""
+    looks = [
+        DrillNews((drill(), drill("MISSED", 800_000, acknowledged=3)), True),
+        DrillNews((drill(max_us=900),), False),
+    ]
+    last = drill("MISSED", 800_000, acknowledged=3)
+    scraper = Scraper(lambda _: Observation(status(last_drill=last), None, looks.pop(0)))
+    scraper.scrape()
+    found = parse(scraper.scrape())
+    assert found["killswitch_drills_total{verdict=PASSED}"] == 2
+    assert found["killswitch_drills_total{verdict=MISSED}"] == 1
+    assert found["killswitch_drills_total{verdict=CUT_SHORT}"] == 0
+    assert found["killswitch_drill_duration_seconds_bucket{le=0.001}"] == 1
+    assert found["killswitch_drill_duration_seconds_bucket{le=0.005}"] == 2
+    assert found["killswitch_drill_duration_seconds_sum"] == pytest.approx(0.8051)
+    assert found["killswitch_last_drill_verdict{verdict=MISSED}"] == 1
+    assert found["killswitch_last_drill_verdict{verdict=PASSED}"] == 0
+    assert found["killswitch_last_drill_timestamp_seconds"] == 1055.5
+    assert found["killswitch_last_drill_missing_workers"] == 1
+    assert found["killswitch_last_drill_duration_seconds"] == 0.8
+    assert found["killswitch_last_drill_bound_seconds"] == 1.112
+
+
+@pytest.mark.parametrize("last", [None, drill("NONSENSE"), drill(at_ms=-1)])
+def test_without_a_last_drill_nothing_is_told_of_one(last: DrillRecord | None) -> None:
+    """Nor of an entry that somebody wrote there by hand."""
+    assert not any(item.name.startswith("killswitch_last_drill") for item in scraped(last_drill=last).samples)
 
 
 # -- bounds and hostile text ----------------------------------------------------------------------------------------
