@@ -29,9 +29,13 @@ class Line:
         self.pushes: list[list[bytes]] = []
         endpoint = settings.endpoint
         auth = ("AUTH", endpoint.username or "default", endpoint.password) if endpoint.password else ()
-        self.call("HELLO", 3, *auth)
-        if endpoint.db:
-            self.call("SELECT", endpoint.db)
+        try:
+            self.call("HELLO", 3, *auth)
+            if endpoint.db:
+                self.call("SELECT", endpoint.db)
+        except BaseException:
+            self.sock.close()
+            raise
 
     def __enter__(self) -> Line:
         return self

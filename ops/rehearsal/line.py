@@ -48,10 +48,14 @@ class RawLine:
                 self._socket = wrapped(self._socket, where)
         except OSError as error:
             raise self._lost(error) from None
-        if where.password:
-            self.call("AUTH", *([where.username] if where.username else []), where.password)
-        if where.db:
-            self.call("SELECT", str(where.db))
+        try:
+            if where.password:
+                self.call("AUTH", *([where.username] if where.username else []), where.password)
+            if where.db:
+                self.call("SELECT", str(where.db))
+        except BaseException:
+            self._socket.close()
+            raise
 
     def call(self, *words: str) -> Any:
         """Sends one command and returns the answer. Raises RehearsalError when there is none, or a refusal."""
