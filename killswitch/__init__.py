@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from killswitch.core.roles import ROLES, AclUser, Role
     from killswitch.core.sinks import SinkAddress
     from killswitch.core.view import View
+    from killswitch.core.words import printable
     from killswitch.errors import (
         AdmissionUnknown,
         AnchorUnavailable,
@@ -126,6 +127,7 @@ __all__ = [
     "Verification",
     "View",
     "__version__",
+    "printable",
     "source_faults",
 ]
 
@@ -179,6 +181,7 @@ _HOMES = {
     "Verdict": "control.outcome",
     "Verification": "core.findings",
     "View": "core.view",
+    "printable": "core.words",
     "source_faults": "sources",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from killswitch.core.modes import InvalidInput, Mode
 from killswitch.core.reasons import Code
+from killswitch.core.words import printable
 
 __all__ = [
     "AdmissionUnknown",
@@ -47,9 +48,10 @@ class Blocked(KillSwitchError):
 
 
 class _StoreTrouble(KillSwitchError):
-    """`code` classifies it, `reason` tells it to people."""
+    """`code` classifies it, `reason` tells it to people, as one printable line."""
 
     def __init__(self, code: Code, reason: str) -> None:
+        reason = printable(reason)  # much of it is what a server said, or what somebody wrote into one
         super().__init__(code, reason)
         self.code = code
         self.reason = reason

@@ -19,7 +19,7 @@ from importlib import import_module
 from killswitch.clock import now_ns
 from killswitch.core.endpoint import Endpoint, TlsFiles, parse_url
 from killswitch.core.modes import SWITCH, InvalidInput, Scope
-from killswitch.core.words import check_reason
+from killswitch.core.words import NO_REASON, check_reason, tidy
 from killswitch.errors import SettingsError
 from killswitch.sources import read_source, source_fault
 from killswitch.store.attempts import attempt_twice
@@ -218,15 +218,14 @@ def engage(
     scope: Scope | None = None,
     on_engaged: Callable[[Press], None] | None = None,
 ) -> Press:
-    """Stops the fleet, or the part `scope` names. `on_engaged` hears of it before the durability is asked for.
+    """Stops the fleet, or the part `scope` names. `on_engaged` hears of it before the durability is asked for. Reason
+    and actor may be any text; the record, and the answer, hold as much of it as is one plain line.
 
     Raises:
-        InvalidInput: a bad reason or actor; nothing was sent.
         StoreRefused: Redis refuses even a plain SET, and what a user has who may only stop.
         StoreUnavailable: no answer; whether it was written is unknown unless the code is UNREACHABLE.
     """
-    reason = check_reason(reason, "the reason")
-    who = target.actor if actor is None else check_reason(actor, "the actor")
+    reason, who = tidy(reason, NO_REASON), tidy(actor or "", target.actor)
     operation = os.urandom(8).hex()
 
     def press(wire: Wire) -> Press:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn, TextIO
 
-from ops.render import Paint, wrap
+from ops.render import Paint, clean, wrap
 
 __all__ = ["Console", "console", "plain"]
 
@@ -82,8 +82,8 @@ class Console:
         self.trouble("warning", text, "warn")
 
     def trouble(self, label: str, text: str, style: str = "stop") -> None:
-        """A labelled paragraph on stderr; only its label is coloured."""
-        lines = wrap(f"{label}: {text}")
+        """A labelled paragraph on stderr; only its label is coloured. Whatever the text is, it is shown as text."""
+        lines = wrap(f"{label}: {clean(text)}")
         painted = self.error_paint(label, style)
         self.tell(*[painted + lines[0][len(label) :], *(f"  {line}" for line in wrap(" ".join(lines[1:]), 98))])
 

@@ -97,7 +97,19 @@ class ScopeType(click.ParamType[Any]):
             known = Controller(Settings(timeout_ms=300)).status().scopes
         except Exception:  # a completion has no place to report to
             return []
-        return [CompletionItem(state.scope) for state in known if state.scope.startswith(incomplete)]
+        # Anybody who beats may have written these, and a shell takes them into the line that is typed.
+        names = (state.scope for state in known if _is_scope(state.scope))
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _is_scope(text: str) -> bool:
+    from killswitch import InvalidInput, Scope
+
+    try:
+        Scope.parse(text)
+    except InvalidInput:
+        return False
+    return True
 
 
 def _set_output(_ctx: click.Context, _param: click.Parameter, value: str) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "tell_durability",
     "tell_engaged",
     "tell_refused",
+    "tell_tidied",
     "tell_unreachable",
 ]
 
@@ -64,6 +65,14 @@ def tell_engaged(press: Press) -> None:
     if not press.epoch:
         nothing = press.means == "delete" and press.was == "(absent)"
         console.warn(_UNRECORDED["nothing" if nothing else press.means])
+
+
+def tell_tidied(press: Press, reason: str, actor: str | None) -> None:
+    """Where the record holds another text than was given: what a line cannot hold is no reason not to stop."""
+    if press.reason != reason.strip() or (actor and press.actor != actor.strip()):
+        console.warn(
+            "the reason or the name was not one plain line of at most 200 characters: what is shown is on record"
+        )
 
 
 def durability_text(durability: Any) -> tuple[str, bool]:

@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from killswitch import printable
+
 __all__ = [
     "COLUMNS",
     "Cell",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 COLUMNS = 100
+_MARKS_MAX = 2
 _GAP = "  "
 
 _STYLES = {
@@ -55,15 +58,25 @@ class Paint:
 
 
 def clean(value: object) -> str:
-    """`value` as one line of printable text; what is not printable is shown as an escape."""
-    text = str(value)
-    if text.isprintable():
+    """`value` as one line of printable text of bounded length; what is not printable, and what piles up marks over one
+    letter, is shown as an escape."""
+    text = printable(value)
+    if text.isascii():
         return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    shown, marks = [], 0
+    for char in text:
+        marks = marks + 1 if _is_mark(char) else 0
+        shown.append(char if marks <= _MARKS_MAX else char.encode("unicode_escape").decode("ascii"))
+    return "".join(shown)
+
+
+def _is_mark(char: str) -> bool:
+    """Whether it is drawn onto the letter before it."""
+    return char > "\x7f" and (unicodedata.category(char) in ("Mn", "Me") or "\u1160" <= char <= "\u11ff")
 
 
 def _char_width(char: str) -> int:
-    if unicodedata.combining(char):
+    if _is_mark(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from killswitch.clock import wall_text
 from ops.drilling.telling import last_drill_line
 from ops.limits import limit_lines
-from ops.render import COLUMNS, Cell, Column, Paint, ago, brief, clean, span, table, wrap
+from ops.render import COLUMNS, Cell, Column, Paint, ago, brief, clean, fit, span, table, wrap
 
 if TYPE_CHECKING:
     from killswitch import FleetStatus, Member, SwitchState
@@ -114,8 +114,8 @@ def worker_lines(members: Iterable[Member], version: str, paint: Paint, limit: i
         Column("EPOCH", right=True),
         Column("FLIGHT", right=True),
         Column("LEASE"),
-        Column("RUNG"),
-        Column("VERSION"),
+        Column("RUNG", least=8),
+        Column("VERSION", least=7),
         Column("LAST BEAT"),
     )
     return table(columns, [_worker_row(m, version) for m in members], paint, limit)
@@ -158,5 +158,6 @@ def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = C
         lines += worker_lines(status.members, version, paint, limit)
     drill, style = last_drill_line(status)
     lines += ["", *(paint(line, style) for line in wrap(drill, limit))] if drill else []
-    run = f", run {clean(status.run_id[:8])}" if status.run_id else ""
-    return [*lines, "", paint(f"{clean(status.server)}{run}, {wall_text(status.at_ms)}", "dim")]
+    run = f", run {fit(clean(status.run_id[:8]), 20)}" if status.run_id else ""
+    server = fit(clean(status.server), 40)
+    return [*lines, "", paint(f"{server}{run}, {wall_text(status.at_ms)}", "dim")]

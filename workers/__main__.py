@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import click
 import redis
 
-from killswitch import InvalidInput, KillSwitchError, Scope, Settings, SettingsError, SinkAddress
+from killswitch import InvalidInput, KillSwitchError, Scope, Settings, SettingsError, SinkAddress, printable
 from workers import health as health_check
 from workers import logs, queues, settings
 from workers.agents import AgentHolder, switch_agents
@@ -75,7 +75,7 @@ def health(id_file: Path | None) -> None:
     if path is None:
         _fail("which worker? Set WORKERS_ID_FILE for the worker and here, or give --id-file", _EXIT_USAGE)
     try:
-        click.echo(health_check.check(switch, path))
+        click.echo(printable(health_check.check(switch, path)))
     except KillSwitchError as error:
         _fail(str(error), _EXIT_UNHEALTHY)
 
@@ -244,7 +244,8 @@ def _shown(url: str) -> str:
 
 
 def _say(text: str) -> None:
-    click.echo(f"killswitch-worker: {text}", err=True)
+    # Line by line: settings are told in several, and a server's words or a worker's row may be anybody's.
+    click.echo("\n".join(printable(line) for line in f"killswitch-worker: {text}".split("\n")), err=True)
 
 
 def _fail(text: str, code: int) -> NoReturn:

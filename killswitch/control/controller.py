@@ -21,7 +21,7 @@ from killswitch.core.endpoint import Endpoint
 from killswitch.core.fleet import FleetStatus, Member, lease_bound_ms
 from killswitch.core.lease import closed_by_ms
 from killswitch.core.modes import SWITCH, InvalidInput, Scope
-from killswitch.core.words import check_reason
+from killswitch.core.words import NO_REASON, check_reason, tidy
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.settings import Settings
 from killswitch.store.attempts import attempt_twice
@@ -111,14 +111,15 @@ class Controller:
 
         With `wait_s` it then waits at most that many seconds for the proof (see `prove`). `on_engaged` hears of the
         engagement before the wait, `on_member(member, quiet)` of each member as it turns quiet. `operation` makes
-        a repetition by the caller recognisable.
+        a repetition by the caller recognisable. Reason and actor may be any text; the record, and the outcome, hold as
+        much of it as is one plain line.
 
         Raises:
-            InvalidInput: a bad reason, actor or scope.
+            InvalidInput: a bad scope.
             StoreRefused: Redis refuses writes, and therefore renewals too: `lease_bound_ms` says when all is closed.
             StoreUnavailable: no answer; the same bound holds if Redis is dead, none if only this tool is cut off.
         """
-        reason, who, part = check_reason(reason, "the reason"), self._who(actor), self._scope(scope)
+        reason, who, part = tidy(reason, NO_REASON), tidy(actor or self.settings.who, "unknown"), self._scope(scope)
         operation = operation or secrets.token_hex(8)
         name = str(part or SWITCH)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from killswitch.core.modes import MAX_EPOCH, Mode, strictest
 from killswitch.core.reasons import Code
+from killswitch.core.words import printable
 
 __all__ = ["Answer", "BadAnswer", "Decision", "StateRow", "decide", "parse_answer", "read_state"]
 
@@ -113,21 +114,22 @@ def parse_answer(value: object, rows: int) -> Answer:
 
 
 def read_state(row: StateRow, scope: str | None) -> tuple[Mode, Code, str]:
-    """Mode, code and reason of one state key; `scope` None is the switch. Total: every input has a meaning."""
-    where = "the switch" if scope is None else f"scope {scope}"
+    """Mode, code and reason of one state key; `scope` None is the switch. Total: every input has a meaning. The reason
+    is one printable line, because it ends up in other people's logs."""
+    where = "the switch" if scope is None else f"scope {printable(scope)}"
     if row.kind == "absent":
         if scope is not None:
             return Mode.SAFE, Code.OPEN, ""
         return Mode.ENGAGED, Code.STATE_MISSING, "there is no state key"
     if row.kind == "wrong-type":
-        return Mode.ENGAGED, Code.STATE_WRONG_TYPE, f"{where} holds a {row.text} instead of a string"
+        return Mode.ENGAGED, Code.STATE_WRONG_TYPE, f"{where} holds a {printable(row.text)} instead of a string"
     if row.text == Mode.SAFE and row.length == len(Mode.SAFE):
         return Mode.SAFE, Code.OPEN, ""
     if row.text == Mode.REDUCING and row.length == len(Mode.REDUCING):
         return Mode.REDUCING, Code.REDUCING, f"{where} permits only reducing orders"
     if row.text == Mode.ENGAGED or row.text.startswith("ENGAGED "):
         code = Code.ENGAGED if scope is None else Code.SCOPE_ENGAGED
-        return Mode.ENGAGED, code, f"{where} is engaged: {row.text[8:].strip() or 'no reason given'}"
+        return Mode.ENGAGED, code, f"{where} is engaged: {printable(row.text[8:].strip()) or 'no reason given'}"
     return Mode.ENGAGED, Code.STATE_UNRECOGNISED, f"{where} holds {row.text[:40]!r}, which is none of the three modes"
 
 

@@ -104,6 +104,7 @@ _CHANGES = (
     Grant("hset", "@:ledger"),
     Grant("xadd", "@:audit"),
 )
+_SEALS = (Grant("xadd", "@:seals"), Grant("rename", "%RW~@:seals %W~@:seals:damaged:*"))
 _MEMBER = (
     *_CHANGES,
     Grant("zadd zrem", "@:workers"),
@@ -129,11 +130,11 @@ _MEMBER_BEYOND = (
 _OPERATOR_CAN = (
     _LOOKING
     | {"audit", "stop", "stop-scope", "stop-recorded", "prove", "reduce", "permit", "permit-by-hand"}
-    | {"renew", "loosen-scope", "forget", "add-to-record", "tell-outcome", "drill"}
+    | {"renew", "loosen-scope", "forget", "add-to-record", "tell-outcome", "drill", "seal"}
 )
 _OPERATOR_CALLS = (
     f"{_LOOK} {_RECORD} fcall|ks_engage fcall|ks_reduce fcall|ks_reset fcall|ks_leave fcall|ks_proved fcall|ks_policy "
-    "fcall|ks_drill fcall|ks_deadman fcall|ks_renew wait config|get"
+    "fcall|ks_drill fcall|ks_deadman fcall|ks_renew fcall|ks_seal wait config|get"
 )
 _OPERATES = (
     Grant("set", "@:state @:state:*"),
@@ -141,6 +142,7 @@ _OPERATES = (
     Grant("set", "@:op:engage:* @:op:reduce:* @:op:reset:* @:op:proved:* @:op:deadman:* @:note"),
     *_CHANGES,
     *_DRILLS,
+    *_SEALS,
     Grant("rename", "%RW~@:ledger %W~@:ledger:damaged:*"),
     Grant("rename", "%RW~@:audit %W~@:audit:damaged:*"),
     Grant("zrem", "@:workers"),
@@ -150,8 +152,9 @@ _OPERATES = (
 )
 _REHEARSES = Grant("set del hset xadd zadd zrem pexpire persist rename publish", "@:rehearsal-*", "@:rehearsal-*")
 _OPERATOR_BEYOND = (
-    "it may write SAFE by hand without naming an epoch, add to the record, trim it and move it aside, and read the "
-    "configuration of the server, where requirepass and masterauth stand in plain text if they are set"
+    "it may write SAFE by hand without naming an epoch, add to the record and the seals, trim them and move them aside "
+    "(a copy of the chain's end that is kept elsewhere shows that), and read the configuration of the server, where "
+    "requirepass and masterauth stand in plain text if they are set"
 )
 
 _ALL = (
@@ -214,7 +217,7 @@ _ALL = (
         "a person or tool that seals the record and checks it",
         _LOOKING | {"audit", "seal"},
         Grant(f"{_LOOK} {_RECORD} fcall|ks_seal", f"{_SEEN} @:audit @:seals"),
-        (Grant("xadd", "@:seals"), Grant("rename", "%RW~@:seals %W~@:seals:damaged:*")),
+        _SEALS,
         "it may add seals by hand or trim them, which the next look at the chain, or a copy of its end that is kept "
         "elsewhere, shows",
     ),

@@ -47,7 +47,7 @@ def _row(entry: AuditEntry) -> tuple[Cell, ...]:
         str(entry.epoch) if entry.epoch >= 0 else "?",
         clean(entry.scope),
         _mode(entry.before),
-        (after, _STYLES.get(after.split()[0] if after else "", "stop")),
+        (after, _STYLES.get(after.partition(" ")[0], "stop")),
         _proof(entry),
         clean(entry.actor),
         clean(entry.via),
@@ -71,15 +71,15 @@ def command(count: int) -> Exit:
 
     entries = Controller(Settings(), via="command").audit(count)
     columns = (
-        Column("TIME (UTC)"),
-        Column("EPOCH", right=True),
-        Column("SCOPE", least=8),
+        Column("TIME (UTC)", least=19),
+        Column("EPOCH", least=9, right=True),
+        Column("SCOPE", least=7),
         Column("FROM", least=8),
         Column("TO", least=8),
-        Column("PROOF", least=10),
-        Column("BY", least=8),
+        Column("PROOF", least=7),
+        Column("BY", least=6),
         Column("VIA", least=6),
-        Column("REASON", least=20, wrap=True),
+        Column("REASON", least=14, wrap=True),
     )
     console.say(*(table(columns, map(_row, entries), console.paint) if entries else ["nothing is on record yet"]))
     console.result({"entries": plain(entries), "exit_code": int(Exit.DONE)})

@@ -61,6 +61,7 @@ def command(reason: str, scope: Scope | None, actor: str | None, wait_s: float |
 
         try:
             press = quick.engage(target, reason, actor, scope, engaged)
+            pressing.tell_tidied(press, reason, actor)
             pressing.tell_durability(press)
             control, code = _afterwards(press, wait_s, target)
         except StoreUnavailable as error:

@@ -7,7 +7,7 @@ import click
 from ops import options
 from ops.console import console, plain
 from ops.exit_codes import Exit
-from ops.render import clean
+from ops.render import clean, wrap
 from ops.screens import state_words
 
 
@@ -34,7 +34,7 @@ def command(actor: str | None) -> Exit:
         console.say(f"there was no state: it is {paint('ENGAGED initialised', 'stop')} now, epoch {report.epoch}")
         console.say('permit trading with: killswitch reset --reason "..."')
     else:
-        console.say(f"the state was left as it is: {state_words(report.state)}, epoch {report.epoch}")
+        console.say(*wrap(f"the state was left as it is: {state_words(report.state)}, epoch {report.epoch}"))
     if report.on_failover != "halt":
         console.warn(
             f"KILLSWITCH_ON_FAILOVER={report.on_failover} is on record: after a restart or fail-over of Redis trading "

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from killswitch import Controller, InvalidInput, Scope, Settings, SettingsError, StoreUnavailable, quick
+from killswitch import Controller, Scope, Settings, SettingsError, StoreUnavailable, quick
 from killswitch import settings as full
 from killswitch.core.endpoint import TlsFiles
 from tests.support.proxy import Proxy
@@ -249,8 +249,21 @@ def test_both_attempts_keep_to_the_time_limit_and_leave_it_unknown(real_server: 
     assert caught.value.code == "no_answer"
 
 
-@pytest.mark.parametrize(("reason", "actor"), [("", None), ("a\nb", None), ("x", ""), ("x", "a\tb")])
-def test_bad_words_are_refused_before_anything_is_sent(reason: str, actor: str | None) -> None:
-    """No connection is made: the address leads nowhere."""
-    with pytest.raises(InvalidInput, match=r"the (reason|actor)"):
-        quick.engage(_target("redis://127.0.0.1:1"), reason, actor)
+@pytest.mark.parametrize(
+    ("reason", "actor", "kept"),
+    [
+        ("", None, ("no reason given", "tester")),
+        ("a\nb", "", ("a b", "tester")),
+        ("\x1b[31mred\u202e", "a\tb", ("[31mred", "a b")),
+        ("x" * 5_000_000, "\udcff", ("x" * 199 + "…", "tester")),
+    ],
+)
+def test_whatever_the_words_are_the_fleet_stops_and_the_record_is_one_line(
+    real_server: RealServer, reason: str, actor: str | None, kept: tuple[str, str]
+) -> None:
+    """A line break that was pasted into a reason sends nobody away in the worst minute."""
+    Controller(Settings(redis_url=real_server.unix_url)).init()
+    press = quick.engage(_target(real_server.unix_url, KILLSWITCH_ACTOR="tester"), reason, actor)
+    assert (press.reason, press.actor) == kept
+    entry = Controller(Settings(redis_url=real_server.unix_url)).audit(1)[0]
+    assert (entry.reason, entry.actor) == kept

@@ -31,6 +31,7 @@ PUBLIC = {
     "QueueFacts", "ROLES", "RecordNews", "Renewer", "Role", "Scope", "Sealing", "Settings", "SettingsError",
     "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable", "SwitchState", "Verdict", "Verification", "View",
     "source_faults", "__version__",
+    "printable",
 }  # fmt: skip
 
 

@@ -61,11 +61,26 @@ local function server_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- One line of printable text: control bytes would forge lines in logs and terminals.
+-- Cut to `most` bytes, not in the middle of a character.
+local function cut(text, most)
+  if #text <= most then return text end
+  text = string.sub(text, 1, most + 1)
+  if string.find(text, '[\128-\191]$') then text = string.gsub(text, '[\192-\247]?[\128-\191]*$', '') end
+  return string.sub(text, 1, most)
+end
+
+-- One line of printable text: control characters would forge lines in logs and terminals, and so would those of the
+-- second range (C1), the ones that turn the writing direction, and the invisible ones.
 local function clean(text, fallback)
-  text = string.gsub(text or '', '[%c\127]', ' ')
+  text = string.gsub(cut(text or '', 4 * MAX_TEXT), '[%c\127]', ' ')
+  if string.find(text, '[\194\226\239]') then
+    text = string.gsub(text, '\194[\128-\159]', ' ')
+    text = string.gsub(text, '\226\128[\139-\143\168-\174]', ' ')
+    text = string.gsub(text, '\226\129[\160-\175]', ' ')
+    text = string.gsub(text, '\239\187\191', ' ')
+  end
   if text == '' then return fallback end
-  return string.sub(text, 1, MAX_TEXT)
+  return cut(text, MAX_TEXT)
 end
 
 local function to_epoch(text)

@@ -5,7 +5,7 @@
 redis.register_function { function_name = 'ks_engage', flags = { 'allow-oom' }, callback = function(keys, args)
   local n = names(keys[1])
   local reason, actor, op = clean(args[1], 'no reason given'), clean(args[2], 'unattributed'), args[3]
-  local text = string.sub('ENGAGED ' .. reason, 1, MAX_TEXT)
+  local text = cut('ENGAGED ' .. reason, MAX_TEXT)
   local again = receipt(n, 'engage', op)
   if again and redis.pcall('GET', keys[1]) == text then return again end
   local seen, before = pcall(observe, keys[1])
