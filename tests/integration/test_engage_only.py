@@ -93,7 +93,8 @@ def test_whatever_it_sends_nothing_is_looser_than_before(module_server: RealServ
     with bench(module_server, ROLE) as at:
         states = [at.keys.state, f"{at.keys.state}:{SCOPE}", f"{at.keys.state}:a:b"]
         keys = [*states, at.keys.note, at.keys.stopword, at.keys.ledger, at.keys.audit, at.keys.workers]
-        texts = ["SAFE", "REDUCING", "", "ENGAGED", at.keys.stopword, "\x00"]
+        sources = [at.keys.note, at.keys.note, at.keys.stopword, *states]
+        texts = ["SAFE", "SAFE", "REDUCING", "", "ENGAGED", at.keys.stopword, "\x00"]
         options = ["REPLACE", "DB", "0", "1", "NX", "XX", "GET", "KEEPTTL", "PX", "1", *texts]
         passed = 0
         for _ in range(600):
@@ -102,9 +103,14 @@ def test_whatever_it_sends_nothing_is_looser_than_before(module_server: RealServ
                     word = rng.choice(["SAFE", "REDUCING", "ENGAGED x", "", "S", None])
                     at.admin.raw("DEL", key) if word is None else at.admin.raw("SET", key, word)
             before = {key: reading(at, key) for key in states}
-            name = rng.choice(["DEL", "COPY", "COPY", "SET", "SET"])
-            words = [rng.choice(keys), rng.choice(keys if name != "SET" else texts)][: 1 if name == "DEL" else 2]
-            passed += at.may(name, *words, *rng.sample(options, rng.choice([0, 0, 1, 2])))
+            name = rng.choice(["DEL", "COPY", "COPY", "SET"])
+            if name == "DEL":
+                words = [rng.choice(keys)]
+            elif name == "COPY":
+                words = [rng.choice(sources), rng.choice(states), *["REPLACE"] * rng.choice([0, 1, 1])]
+            else:
+                words = [rng.choice(keys[3:]), rng.choice(texts)]
+            passed += at.may(name, *words, *rng.sample(options, rng.choice([0, 0, 0, 1, 2])))
             after = {key: reading(at, key) for key in states}
             assert all(after[key] >= before[key] for key in states), (name, words, before, after)
             assert at.admin.raw("GET", at.keys.stopword) == STOPWORD.encode()

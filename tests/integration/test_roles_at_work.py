@@ -151,12 +151,17 @@ def test_without_a_password_nobody_gets_in(module_server: RealServer, shell: She
 
 def test_off_alone_leaves_connections_and_kill_ends_them(module_server: RealServer) -> None:
     """Revoking a credential is two commands: one for the next login, one for the connections that are there."""
-    with bench(module_server, "worker") as at:
+    with bench(module_server, "worker") as at, Agent(at.settings()) as agent:
+        open_epoch(agent)
         module_server.cli("ACL", "SETUSER", at.name, "off")
-        assert at.may("GET", at.keys.state)  # still there
-        assert int(module_server.cli("CLIENT", "KILL", "USER", at.name)) >= 1
+        assert at.may("GET", at.keys.state)  # still there, and so is the agent
+        open_epoch(agent)
+        assert int(module_server.cli("CLIENT", "KILL", "USER", at.name)) >= 3
+        closes_with(agent, Code.REDIS_DENIED)
         with pytest.raises(StoreRefused, match="WRONGPASS"):
             Controller(at.settings()).status()
+        module_server.cli("ACL", "SETUSER", at.name, "on")  # so that it can say goodbye
+        open_epoch(agent)
 
 
 @pytest.mark.parametrize(

@@ -38,13 +38,15 @@ def _ways_to_write(key: str, other: str) -> list[str]:
 
 
 def _written(at: Bench, key: str) -> bool:
-    """Whether any way, tried from a stop and then from nothing, leaves SAFE under `key`."""
+    """Whether any way, tried from a stop and then from nothing, leaves SAFE under `key`, or takes the stop of a scope
+    away, which means the same."""
     for start in ("ENGAGED", None):
         for words in _ways_to_write(key, f"{at.keys.prefix}:elsewhere"):
             at.admin.raw("SET", f"{at.keys.prefix}:elsewhere", "SAFE")
             at.admin.raw("SET", key, "ENGAGED") if start else at.admin.raw("DEL", key)
             at.may(*words.split())
-            if at.admin.raw("GET", key) == b"SAFE":
+            found = at.admin.raw("GET", key)
+            if found == b"SAFE" or (found is None and start and key != at.keys.state):
                 return True
     return False
 
