@@ -3,8 +3,8 @@
 Invariant: one process, one watcher per agent. The first picture is closed, and after close() or in the child of a fork
 it is closed again; only the watcher's answers open it. A child starts a watcher of its own, and becomes a member, only
 when it uses the gate: a child that never trades is nobody's to wait for. The agent leaves the membership only when the
-gate is closed and every permit is back, so a worker that vanished with an order in flight stays visible. Callbacks run
-on the watcher thread: while one runs, the lease runs out (which closes).
+gate is closed and every permit is back, so a worker that vanished with an order in flight stays visible. Callbacks,
+but for those of on_change, run on the watcher thread: while one runs, the lease runs out (which closes).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import secrets
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from types import TracebackType
 
 from killswitch._build import gate_build, identity
 from killswitch.clock import NS_PER_MS, now_ns, sleep, wall_ms
@@ -31,6 +30,7 @@ from killswitch.gate.gate import Gate
 from killswitch.gate.readiness import make_readiness
 from killswitch.gate.waiting import make_waiting
 from killswitch.gate.watcher import Watcher
+from killswitch.hooks import Hooks, call_each
 from killswitch.settings import Settings
 from killswitch.store.channel import PushChannel
 from killswitch.store.functions import LIBRARY_VERSION
@@ -81,6 +81,7 @@ class Agent:
         self._closed_ns = now_ns()
         self._on_close: list[Callback] = []
         self._on_open: list[Callback] = []
+        self._hooks: Hooks[View] = Hooks()
         self._changed = threading.Condition()
         self._watcher: Watcher | None = None
         self._ending: Watcher | None = None  # being stopped by close()
@@ -106,14 +107,12 @@ class Agent:
         return self
 
     def succeed(self, closed: Agent) -> None:
-        """Takes the place of an agent of this process under the same worker id that was closed with every permit back
-        but could not leave: its entry is taken off before the first beat of this one, or it would count as a rival's.
-        Call it before start()."""
+        """Takes the place, before start(), of an agent of this process under the same worker id that was closed with
+        every permit back but could not leave: its entry is taken off first, or it would count as a rival's."""
         self._unleft = closed._instance
 
     def close(self, drain_s: float = 5.0) -> bool:
         """Closes the gate, waits at most `drain_s` seconds for permits, and leaves the membership if all are back.
-
         Returns whether it left. An agent that could not say goodbye is shown as silent until `retain_ms` is over.
         """
         self.gate.on_forked = None
@@ -124,17 +123,16 @@ class Agent:
         watcher.stop()
         self.gate.let_go()
         self._ending = None
-        deadline = now_ns() + int(drain_s * 1e9)
-        while self.gate.book.count() and now_ns() < deadline:
+        self._hooks.end()
+        deadline_ns = now_ns() + int(drain_s * 1e9)
+        while self.gate.book.count() and now_ns() < deadline_ns:
             sleep(_POLL_S)
         return self.gate.book.count() == 0 and self._leave()
 
     def __enter__(self) -> Agent:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # -- what it knows ------------------------------------------------------------------------------------------
@@ -167,6 +165,11 @@ class Agent:
         """Calls `callback(view)` on the watcher thread each time the gate goes from closed to open."""
         self._on_open.append(callback)
 
+    def on_change(self, callback: Callback) -> None:
+        """Calls `callback(view)` when the gate opens, closes, or is closed for another reason, on a thread of its own:
+        it may take its time. One that is too slow misses the oldest news, never the newest."""
+        self._hooks.add(callback)
+
     def wait_open(self, timeout_s: float = 5.0) -> bool:
         """Waits until trading is permitted, fully or for reducing orders; returns whether it is."""
         return self._wait(lambda: self.view.mode is not Mode.ENGAGED, timeout_s)
@@ -189,11 +192,11 @@ class Agent:
         return Watcher(self.gate, watch, make_waiting(), self._open_connections, self._make_beat, self._heard)
 
     def _open_connections(self) -> tuple[PushChannel, QuestionLine]:
-        settings = self.settings
         if self._unleft:
             self._say_goodbye(self._unleft)
             self._unleft = ""
-        return open_pair(settings.endpoint, self._state_keys, settings.rung, settings.patience_ms / 1000)
+        config = self.settings
+        return open_pair(config.endpoint, self._state_keys, config.rung, config.patience_ms / 1000)
 
     def _make_beat(self, question: Ask, held: int, rung: str) -> Beat:
         picture = self.gate.picture
@@ -218,22 +221,16 @@ class Agent:
         return Beat(self.worker_id, question.seen_epoch, question.closed, held, life, life, self._instance, fields)
 
     def _heard(self, before: Picture, after: Picture) -> None:
+        view = View(after.mode, after.epoch, after.code, after.reason, 0.0, getattr(self._watcher, "rung", "none"))
         if before.is_open and not after.is_open:
             self._closed_ns = now_ns()
-            self._call(self._on_close, after)
+            call_each(self._on_close, view)
         elif after.is_open and not before.is_open:
-            self._call(self._on_open, after)
+            call_each(self._on_open, view)
+        if (before.mode, before.epoch, before.code) != (after.mode, after.epoch, after.code):
+            self._hooks.tell(view)
         with self._changed:
             self._changed.notify_all()
-
-    def _call(self, callbacks: list[Callback], picture: Picture) -> None:
-        rung = self._watcher.rung if self._watcher else "none"
-        view = View(picture.mode, picture.epoch, picture.code, picture.reason, 0.0, rung)
-        for callback in callbacks:
-            try:
-                callback(view)
-            except Exception:
-                _LOG.exception("a callback of the agent failed; the gate is not affected")
 
     def _leave(self) -> bool:
         try:
@@ -243,8 +240,8 @@ class Agent:
             return False
 
     def _say_goodbye(self, instance: str) -> bool:
-        settings = self.settings
-        return say_goodbye(settings.endpoint, self._keys.state, self.worker_id, instance, settings.patience_ms / 1000)
+        config, key = self.settings, self._keys.state
+        return say_goodbye(config.endpoint, key, self.worker_id, instance, config.patience_ms / 1000)
 
     # -- fork ---------------------------------------------------------------------------------------------------
 
@@ -258,6 +255,7 @@ class Agent:
         self.gate.readiness.close()
         self.gate.let_go()
         self._changed = threading.Condition()
+        self._hooks.renew()
         self._watcher = self._ending = None
         for watcher in (running, ending):
             if watcher is not None:
