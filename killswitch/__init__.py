@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from killswitch.control.controller import Controller
     from killswitch.control.deadman import Renewer
     from killswitch.control.drilling import Drill
+    from killswitch.control.feed import FeedItem, FeedLook, RecordFeed
     from killswitch.control.observer import DrillNews, Observation, Observer, RecordNews
     from killswitch.control.outcome import InitReport, Outcome, Verdict
     from killswitch.control.preflight import PREFLIGHT_CHECKS, Preflight, PreflightReport
@@ -88,6 +89,8 @@ __all__ = [
     "DrillVerdict",
     "DrilledWorker",
     "EpochConflict",
+    "FeedItem",
+    "FeedLook",
     "Finding",
     "FleetStatus",
     "Gate",
@@ -111,6 +114,7 @@ __all__ = [
     "Preflight",
     "PreflightReport",
     "QueueFacts",
+    "RecordFeed",
     "RecordNews",
     "Renewer",
     "Role",
@@ -169,6 +173,9 @@ _HOMES = {
     "PreflightReport": "control.preflight",
     "QueueFacts": "core.checks.facts",
     "ROLES": "core.roles",
+    "FeedItem": "control.feed",
+    "FeedLook": "control.feed",
+    "RecordFeed": "control.feed",
     "RecordNews": "control.observer",
     "Role": "core.roles",
     "Renewer": "control.deadman",

@@ -24,6 +24,7 @@ from workers import logs, queues, settings
 from workers.agents import AgentHolder, switch_agents
 from workers.gateway.process import GatewayOptions
 from workers.gateway.process import serve as serve_gateway
+from workers.notices.process import telling, try_out
 from workers.venue.process import serve as serve_venue
 from workers.venue.server import VenueError
 from workers.worker import EngineWorker
@@ -163,6 +164,22 @@ def gateway(journal: str | None, scopes: tuple[str, ...], max_age_ms: int) -> No
     sys.exit(0 if drained else _EXIT_IN_FLIGHT)
 
 
+@main.command()
+@click.option("--to", "only", multiple=True, metavar="NAME", help="Only this one; may be repeated.")
+def notify(only: tuple[str, ...]) -> None:
+    """Send a test notice to every webhook of WORKERS_WEBHOOKS, from here and now, and say what they answered.
+
+    Changes are told by workers that serve the cleanup queue. Where all are busy with engines, run one more that serves
+    nothing else: killswitch-worker --queues cleanup
+    """
+    config, switch = _settings({})
+    webhooks = config.webhooks_by_name
+    if not webhooks or set(only) - set(webhooks):
+        _fail(f"WORKERS_WEBHOOKS names {', '.join(webhooks) or 'nobody'}", _EXIT_USAGE)
+    chosen = {name: webhook for name, webhook in webhooks.items() if not only or name in only}
+    sys.exit(0 if try_out(chosen, switch.prefix, click.echo) else _EXIT_UNHEALTHY)
+
+
 def _worker_settings() -> settings.WorkerSettings:
     try:
         return settings.load()
@@ -219,6 +236,11 @@ def _run(config: settings.WorkerSettings, switch: Settings, burst: bool) -> int:
     )
     gating = ", ".join(f"{queue} ({'gated' if config.gated(queue) else 'ungated'})" for queue in config.queues)
     _say(f"worker {name}: queues {gating} at {_shown(config.queue_address)}, switch at {_shown(switch.redis_url)}")
+    with telling(config, switch, name):
+        return _serve(worker, config, name, burst)
+
+
+def _serve(worker: EngineWorker, config: settings.WorkerSettings, name: str, burst: bool) -> int:
     if config.id_file is None:
         return worker.run(burst=burst)
     try:

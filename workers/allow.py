@@ -14,11 +14,12 @@ from rq.job import Job, JobStatus
 
 from killswitch import KillSwitchError
 
-__all__ = ["CANCEL_ORDERS", "RUN_ENGINE", "SUBMIT_ORDER", "FleetJob", "JobRefused", "engine_of"]
+__all__ = ["CANCEL_ORDERS", "RUN_ENGINE", "SEND_NOTICE", "SUBMIT_ORDER", "FleetJob", "JobRefused", "engine_of"]
 
 RUN_ENGINE = "workers.jobs.run_engine"
 CANCEL_ORDERS = "workers.jobs.cancel_orders"
 SUBMIT_ORDER = "workers.jobs.submit_order"
+SEND_NOTICE = "workers.jobs.send_notice"
 
 JobFunction = Callable[..., Any]
 

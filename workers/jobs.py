@@ -15,10 +15,10 @@ from typing import Any, ClassVar
 
 import redis
 
-from killswitch import Blocked, Code, clock
+from killswitch import Blocked, Code, InvalidInput, clock
 from workers import logs, wiring
 from workers.agents import NotDrained
-from workers.allow import CANCEL_ORDERS, RUN_ENGINE, SUBMIT_ORDER, FleetJob, JobFunction
+from workers.allow import CANCEL_ORDERS, RUN_ENGINE, SEND_NOTICE, SUBMIT_ORDER, FleetJob, JobFunction
 from workers.broker import BrokerError, GuardedBroker, UnknownOutcome
 from workers.domain import Order, Side
 from workers.recorder import JsonLinesRecorder
@@ -26,7 +26,7 @@ from workers.report import Ending
 from workers.runtime import JobRuntime, StopReason, current
 from workers.spec import CancelSpec, EngineSpec, IntentSpec, parse
 
-__all__ = ["WorkerJob", "cancel_orders", "intent", "run_engine", "submit_order"]
+__all__ = ["WorkerJob", "cancel_orders", "intent", "run_engine", "send_notice", "submit_order"]
 
 _FIRST_ANSWER_S = 1.0
 _LAST_TRIES = 3
@@ -190,6 +190,14 @@ def _refused(spec: IntentSpec, code: str, reason: str, in_force: int) -> Documen
     }
 
 
+def send_notice(document: Document) -> Document:
+    """Tells one webhook of one thing. Never gated. Raises Undelivered, and then RQ tries again, see queues."""
+    runtime = current()
+    if runtime.desk is None:
+        raise InvalidInput("this worker tells nobody: its settings name no webhook")
+    return runtime.desk.send(document, runtime.job_id, runtime.tries_left)
+
+
 class WorkerJob(FleetJob):
     """A job as the worker sees it: with the functions that it may run."""
 
@@ -197,4 +205,5 @@ class WorkerJob(FleetJob):
         RUN_ENGINE: run_engine,
         CANCEL_ORDERS: cancel_orders,
         SUBMIT_ORDER: submit_order,
+        SEND_NOTICE: send_notice,
     }

@@ -3,6 +3,7 @@ ours:
 
 finished   the function returned, its work done            -> result kept
 failed     it raised                                        -> failed registry, the reason first
+retried    it raised, and has tries left (RQ's Retry)       -> scheduled, for a while
 stopped    somebody sent RQ's stop command                  -> STOPPED, in the failed registry, as RQ does it
 requeued   the worker drains, or lost the engine            -> front of the queue, tries untouched, no record
 superseded another worker put the job back or runs it now   -> nothing is written
@@ -76,6 +77,9 @@ def settle(worker: BaseWorker, placement: Placement, ownership: Ownership, claim
     if ended.error is not None:
         _failed(worker, claimed, ended.error)
         _recorded(placement, claimed)
+        if runtime.tries_left:
+            log.warning("job_to_be_tried_again", reason=_reason(ended.error), tries_left=runtime.tries_left)
+            return "retried"
         refused = isinstance(ended.error, KillSwitchError | InvalidInput)
         log.error("job_refused" if refused else "job_failed", reason=_reason(ended.error))
         return "failed"

@@ -1,18 +1,20 @@
 """Putting work on the fleet's queues: place an engine, cancel what one left behind, submit an order decided elsewhere.
 
     engines  gated: jobs start only while the switch permits trading
-    cleanup  never gated: cancel, flatten, reconcile go on while engaged
+    cleanup  never gated: cancel, flatten, reconcile, tell others go on while engaged
 
 Specifications are checked before they are enqueued, so a mistake is the caller's error and not a failed job.
 """
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import Any
 from uuid import uuid4
 
 import redis
+import rq
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
 from redis.retry import Retry
@@ -20,18 +22,24 @@ from rq.job import Job
 from rq.queue import Queue
 from rq.serializers import JSONSerializer
 
-from workers.allow import CANCEL_ORDERS, RUN_ENGINE, SUBMIT_ORDER, FleetJob
+from workers.allow import CANCEL_ORDERS, RUN_ENGINE, SEND_NOTICE, SUBMIT_ORDER, FleetJob
 from workers.spec import CancelSpec, EngineSpec, IntentSpec, parse
 
-__all__ = ["CLEANUP", "ENGINES", "ENGINE_JOB", "cancel_orders", "connect", "open_queue", "place_engine", "submit_order"]
+__all__ = [
+    "CLEANUP", "ENGINES", "ENGINE_JOB", "TRIES_AFTER_S", "cancel_orders", "connect", "open_queue", "place_engine",
+    "send_notice", "submit_order",
+]  # fmt: skip
 
 ENGINES = "engines"
 CLEANUP = "cleanup"
 ENGINE_JOB = "engine-"
 """Begins the id of every job that places an engine."""
 _RESULT_TTL_S = 86_400
+_NOTICE_TTL_S = 3600
 _SHORT_JOB_S = 60
 _NO_LIMIT = -1
+TRIES_AFTER_S = [1, 2, 5, 10, 30, 60, 120, 300, 600]
+"""A notice that did not arrive is tried again after so many seconds, then so many more: for 19 minutes in all."""
 
 
 def connect(url: str, timeout_s: float = 5.0) -> redis.Redis:
@@ -98,6 +106,23 @@ def cancel_orders(
         failure_ttl=_RESULT_TTL_S,  # a venue that is away for days would fill the registry of failed jobs
         job_id=job_id or f"cancel-{checked.engine}-{uuid4().hex[:8]}",
         description=f"cancel orders of engine {checked.engine}",
+        at_front=True,  # before telling others: a receiver that is slow must not hold up a cancel
+    )
+
+
+def send_notice(connection: redis.Redis, webhook: str, notice: dict[str, Any], *, pipeline: Pipeline) -> Job:
+    """Enqueues the telling of `notice` to `webhook`, by its name; with the execution of `pipeline`."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", f"notice-{webhook}-{notice['id']}")
+    return open_queue(connection, CLEANUP).enqueue_call(
+        SEND_NOTICE,
+        args=({"webhook": webhook, "notice": notice},),
+        timeout=_SHORT_JOB_S,
+        result_ttl=_NOTICE_TTL_S,
+        failure_ttl=_RESULT_TTL_S,
+        job_id=name,
+        description=f"tell {webhook} of {notice['id']}",
+        retry=rq.Retry(max=len(TRIES_AFTER_S), interval=TRIES_AFTER_S),
+        pipeline=pipeline,
     )
 
 

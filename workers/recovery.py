@@ -23,6 +23,7 @@ from workers.allow import engine_of
 from workers.cleanups import Cleanups
 from workers.ownership import Ownership
 from workers.placement import Placement
+from workers.scripts import script
 
 __all__ = ["Recovery"]
 
@@ -39,11 +40,14 @@ class Recovery:
         self._placement = Placement(connection)
         self._cleanups = cleanups
         self._claims: dict[str, int] = {}
+        self._retry = script(connection, "retry_due")
         self._log = logs.get()
 
     def run(self) -> int:
         """One look at everything; how many jobs were put back. Raises redis.RedisError when Redis does not answer."""
         returned = sum(self._abandoned(queue) + self._stale_claims(queue) for queue in self._queues)
+        for queue in self._queues:  # RQ leaves this to a scheduler, a process of its own
+            self._retry([queue.scheduled_job_registry.key, queue.key], [queue.job_class.redis_job_namespace_prefix])
         self._clean_up()
         return returned
 

@@ -15,6 +15,7 @@ from killswitch import Agent
 from workers import logs
 from workers.agents import AgentHolder
 from workers.cleanups import Cleanups
+from workers.notices.desk import Desk
 from workers.ownership import Lease
 from workers.wiring import Venues
 
@@ -48,6 +49,10 @@ class JobRuntime:
         cleanups: Cleanups | None = None,
     ) -> None:
         self.job_id = job_id
+        self.desk: Desk | None = None
+        """Where notices are delivered from."""
+        self.tries_left = 0
+        """How often RQ will try this job again after this time."""
         self.lease = lease
         self.venues = venues or Venues()
         self.cleanups = cleanups

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
@@ -19,6 +20,7 @@ from pydantic_settings import SettingsError as SourceError
 from redis.connection import parse_url
 
 from killswitch import InvalidInput, Scope, SettingsError, SinkAddress, source_faults
+from workers.notices.webhook import Webhook, parse_webhooks
 
 __all__ = ["WorkerSettings", "load"]
 
@@ -106,6 +108,12 @@ class WorkerSettings(BaseSettings):
         pattern=r"^[A-Za-z0-9_.-]{0,64}$",
         description="Journal through which engines send, admitted by Redis; needs WORKERS_VENUE_URL and a gateway.",
     )
+    webhooks: str = Field(
+        "",
+        repr=False,
+        description="Who is told of changes: `name=https://…`, with `;form=slack` or `;key=FILE`, a blank between two. "
+        "Addresses hold tokens: best a secret file.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
 
     @field_validator("queues", "ungated_queues", "scopes", mode="before")
@@ -143,6 +151,20 @@ class WorkerSettings(BaseSettings):
         except InvalidInput as error:
             raise ValueError(str(error)) from None
         return value
+
+    @field_validator("webhooks")
+    @classmethod
+    def _webhooks(cls, value: str) -> str:
+        try:
+            parse_webhooks(value)
+        except InvalidInput as error:
+            raise ValueError(str(error)) from None
+        return value
+
+    @property
+    def webhooks_by_name(self) -> Mapping[str, Webhook]:
+        """Who is told of changes."""
+        return parse_webhooks(self.webhooks)
 
     @field_validator("queues")
     @classmethod

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -33,6 +33,8 @@ from workers.cleanups import Cleanups
 from workers.drain import Drain
 from workers.heart import Heart, Running
 from workers.jobs import WorkerJob
+from workers.notices.desk import Desk
+from workers.notices.outbox import Outbox
 from workers.outcomes import Claimed, Ended, leave, settle
 from workers.ownership import Holder, Lease, Ownership
 from workers.placement import Placement
@@ -74,6 +76,7 @@ class EngineWorker(RecordedWorker):
         self._placement = Placement(connection)
         self._claims = Claims(connection, self.queues, self._placement, self._may_serve)
         self._cleanups = Cleanups(connection, settings.prefix)
+        self._desk = Desk(settings.webhooks_by_name, Outbox(connection, name, settings.prefix))
         self._recovery = Recovery(connection, self.queues, self.ownership, self._cleanups)
         self._heart = Heart(
             heart_connection,
@@ -173,6 +176,7 @@ class EngineWorker(RecordedWorker):
             self._release(lease)
             return
         runtime = JobRuntime(job.id, self.agents, lease, venues=self.venues, cleanups=self._cleanups)
+        runtime.desk, runtime.tries_left = self._desk, job.retries_left or 0
         self._run_started(Claimed(job, queue, execution, runtime))
 
     def _run_started(self, claimed: Claimed) -> None:
@@ -240,12 +244,8 @@ class EngineWorker(RecordedWorker):
         self._stop_requested = True
         self.agents.leaving = True
         claimed = self._claimed
-        self._events.info(
-            "worker_draining",
-            signal=signal_name,
-            job=claimed.job.id if claimed else None,
-            limit_s=self.settings.drain_s,
-        )
+        job_id = claimed.job.id if claimed else None
+        self._events.info("worker_draining", signal=signal_name, job=job_id, limit_s=self.settings.drain_s)
         if claimed is not None:
             claimed.runtime.stop(StopReason.DRAIN)
 
@@ -281,10 +281,8 @@ class EngineWorker(RecordedWorker):
         self._wakes.put(None)
 
     def _pause(self, seconds: float) -> None:
-        try:
+        with suppress(Empty):
             self._wakes.get(timeout=seconds)
-        except Empty:
-            pass
 
     def clean_registries(self) -> None:
         """RQ's maintenance, after ours: what RQ would call abandoned may be an engine that can go on elsewhere."""

@@ -142,6 +142,15 @@ class FleetStore:
         except StoreRefused:
             return None  # a user without this right, or something else lies there: all the rest is to be seen
 
+    def switch(self) -> tuple[SwitchState, Deadman | None, int]:
+        """The switch alone with both limits of its permission, and the server's time. Raises as `status` does."""
+        wanted = ("deadman", *(f"{SWITCH}:{name}" for name in _LEDGER_FIELDS))
+        ledger = self._fields(wanted, self._ask("HMGET", self._keys.ledger, *wanted))
+        answer, _ = self._worker_view((None,))
+        row = answer.rows[0] if answer else self._plain_rows((None,), ledger)[0]
+        at_ms = self.now_ms()
+        return *self._limits(self._state(None, row, ledger), ledger.get("deadman", ""), at_ms), at_ms
+
     def _limits(self, switch: SwitchState, record: str, at_ms: int) -> tuple[SwitchState, Deadman | None]:
         """Both limits of the permission in force, each by itself: workers are told of the nearer one."""
         if switch.mode is not Mode.SAFE or not switch.recorded:

@@ -79,8 +79,8 @@ def test_unreadable_record_is_set_aside_and_the_next_job_runs(
     store: fakeredis.FakeStrictRedis, make_worker: MakeWorker
 ) -> None:
     """One mangled record must not end worker after worker."""
-    bad = queues.cancel_orders(store, {"engine": "e1"})
     good = queues.cancel_orders(store, {"engine": "e2"})
+    bad = queues.cancel_orders(store, {"engine": "e1"})  # the newest cancel is the first of the queue
     store.hset(bad.key, "timeout", "soon")
     assert step(make_worker()) == good.id
     assert store.zscore(queues.open_queue(store, "cleanup").failed_job_registry.key, bad.id) is not None
