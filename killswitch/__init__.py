@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from killswitch.core.audit import AuditEntry, AuditOutcome
     from killswitch.core.checks.facts import QueueFacts
     from killswitch.core.checks.finding import Finding, Grade
+    from killswitch.core.comparing import Difference, Disagreement
     from killswitch.core.deadman import Deadman
     from killswitch.core.drill import DrilledWorker
     from killswitch.core.drill_record import DrillRecord, DrillVerdict
@@ -82,6 +83,8 @@ __all__ = [
     "Code",
     "Controller",
     "Deadman",
+    "Difference",
+    "Disagreement",
     "Drill",
     "DrillBusy",
     "DrillNews",
@@ -148,13 +151,17 @@ _HOMES = {
     "Auditor": "control.auditing",
     "Code": "core.reasons",
     "Controller": "control.controller",
+    "Deadman": "core.deadman",
+    "Difference": "core.comparing",
+    "Disagreement": "core.comparing",
     "Drill": "control.drilling",
     "DrillNews": "control.observer",
     "DrillRecord": "core.drill_record",
     "DrillVerdict": "core.drill_record",
     "DrilledWorker": "core.drill",
+    "FeedItem": "control.feed",
+    "FeedLook": "control.feed",
     "Finding": "core.checks.finding",
-    "Deadman": "core.deadman",
     "FleetStatus": "core.fleet",
     "Gate": "gate.gate",
     "Grade": "core.checks.finding",
@@ -173,12 +180,10 @@ _HOMES = {
     "PreflightReport": "control.preflight",
     "QueueFacts": "core.checks.facts",
     "ROLES": "core.roles",
-    "FeedItem": "control.feed",
-    "FeedLook": "control.feed",
     "RecordFeed": "control.feed",
     "RecordNews": "control.observer",
-    "Role": "core.roles",
     "Renewer": "control.deadman",
+    "Role": "core.roles",
     "Scope": "core.modes",
     "Sealing": "store.seals",
     "Settings": "settings",

@@ -31,7 +31,7 @@ class Exit(IntEnum):
         "Engaged and FENCED: somebody did not answer, but its lease has run out and its sinks refuse its old orders.",
     )
     FAILED = 5, "A check or a drill failed, or a launch did not get to its end. What was done until then is told."
-    VIOLATED = 6, "The record was looked at, and something is wrong with it; each finding is named."
+    VIOLATED = 6, "The record was altered, or what was compared does not agree; each finding is named."
     UNSEALED = 7, "The record is in order, but changes have not been sealed for longer than was allowed."
     UNREACHABLE = 69, "Redis could not be reached or did not answer, or what was to be checked was not to be had."
     INTERNAL = 70, "An unexpected error; `killswitch --traceback ...` shows where."

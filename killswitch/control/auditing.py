@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from typing import Literal
 
+from killswitch._version import __version__
+from killswitch.clock import sleep, wall_text
 from killswitch.core.anchor import Anchor, AnchorPlace
-from killswitch.core.chain import Chain, RawEntry
+from killswitch.core.chain import Chain, RawEntry, id_parts
+from killswitch.core.comparing import Disagreement, compare
+from killswitch.core.exporting import Recorded, csv_header, csv_line, json_line, parse_json_line
 from killswitch.core.findings import Verification
 from killswitch.core.modes import InvalidInput
 from killswitch.core.verification import Checker, walk
 from killswitch.errors import AnchorUnavailable, NotAsAnchored
 from killswitch.settings import Settings
 from killswitch.store.anchors import AnchorBook, append_anchor, read_anchors
+from killswitch.store.audit import last_changes
 from killswitch.store.fleet import FleetStore
 from killswitch.store.keys import Keys
 from killswitch.store.portions import Portions
@@ -61,6 +67,70 @@ class Auditor:
                     checker.no_stream(key)
             removed = removed_entries(wire, self._keys)
             return checker.finish(FleetStore(wire, self._keys).now_ms(), removed)
+
+    def verify_export(self, lines: Iterable[str], anchors: Iterable[Anchor] = ()) -> Verification:
+        """Looks through an export of the whole record, as JSON lines, without Redis. What was taken out together with
+        its seal shows as seals that are missing. Raises nothing: a line that is no entry is a finding."""
+        checker, last_ms = Checker(self._chain, self.settings.prefix, anchors), 0
+        for number, line in enumerate(lines, 1):
+            try:
+                item = parse_json_line(line)
+            except ValueError as error:
+                checker.no_entry(f"line {number}: {error}")
+                continue
+            last_ms = id_parts(item.entry.entry_id)[0]
+            if item.seal is None:
+                checker.unsealed(item.entry)
+            else:
+                checker.seal(item.seal, item.entry)
+        return checker.finish(last_ms)
+
+    def export(
+        self,
+        form: Literal["jsonl", "csv"] = "jsonl",
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        scope: str | None = None,
+    ) -> Iterator[str]:
+        """Every entry with its seal as a line of text without its end, oldest first, read in portions while they are
+        taken: from `since_ms` on and before `until_ms` (server clock, milliseconds since the Unix epoch), of one
+        `scope` ("switch" is the switch). CSV begins with a header. Raises StoreUnavailable, StoreRefused."""
+        if form == "csv":
+            yield csv_header()
+        make = csv_line if form == "csv" else json_line
+        for item in self._entries(since_ms, until_ms, scope):
+            yield make(item, wall_text)
+
+    def _entries(self, since_ms: int | None, until_ms: int | None, scope: str | None) -> Iterator[Recorded]:
+        start = "-" if since_ms is None else f"{max(since_ms, 0)}-0"
+        end = "+" if until_ms is None else f"{max(until_ms - 1, 0)}"
+        with self._connected() as wire:
+            entries = Portions(wire, self._keys.audit, _same, start, end)
+            seals = Portions(wire, self._keys.seals, make_seal, start, end)
+            while (entry := entries.peek()) is not None:
+                entries.take()
+                here = id_parts(entry.entry_id)
+                while (seal := seals.peek()) is not None and id_parts(seal.entry_id) < here:
+                    seals.take()
+                if scope is None or entry.fields().get("scope") == scope:
+                    yield Recorded(entry, seal if seal is not None and seal.entry_id == entry.entry_id else None)
+
+    def compare(self, settle_s: float = 0.0) -> tuple[Disagreement, ...]:
+        """Where state, ledger, record and workers do not agree. They are not read in one step, and a change takes a
+        moment to reach everybody: with `settle_s` above 0, what disagrees is looked at again after so many seconds, and
+        what agrees by then is left out. Raises StoreUnavailable, StoreRefused."""
+        found = self._compare()
+        if found and settle_s > 0:
+            sleep(settle_s)
+            still = {(one.difference, one.subject) for one in found}
+            found = tuple(one for one in self._compare() if (one.difference, one.subject) in still)
+        return found
+
+    def _compare(self) -> tuple[Disagreement, ...]:
+        with self._connected() as wire:
+            status = FleetStore(wire, self._keys).status()
+            last = last_changes(wire, self._keys, [state.scope for state in status.scopes if state.epoch])
+        return compare(status, last, __version__)
 
     def anchors(self, place: AnchorPlace | str) -> AnchorBook:
         """What was copied to `place`. Raises AnchorUnavailable where it cannot be read or has none of this record,

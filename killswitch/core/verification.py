@@ -148,6 +148,10 @@ class Checker:
         """Something else lies where a stream should be."""
         self._findings.add(Kind.FOREIGN, text=f"under {key} lies something that is no stream")
 
+    def no_entry(self, text: str) -> None:
+        """Something stands among the entries that is none."""
+        self._findings.add(Kind.FOREIGN, text=text[:200])
+
     def _see(self, entry: RawEntry) -> None:
         self.entries += 1
         self._first_id = self._first_id or entry.entry_id

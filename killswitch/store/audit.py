@@ -7,16 +7,20 @@ came of one, is never counted as one.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
-from killswitch.core.audit import OUTCOME, AuditEntry, AuditOutcome, kind_of, parse_entry, parse_outcome
+from killswitch.core.audit import CHANGE, OUTCOME, AuditEntry, AuditOutcome, kind_of, parse_entry, parse_outcome
+from killswitch.core.comparing import LastChanges
+from killswitch.core.modes import SWITCH
 from killswitch.store.functions import Caller
 from killswitch.store.keys import Keys
 from killswitch.store.portions import raw_entry
 
-__all__ = ["read_audit"]
+__all__ = ["last_changes", "read_audit"]
 
 _PORTION = 500
+_MOST_READ = 100_000
 _OUTCOMES_EACH = 10
 """So many entries that are no change are passed by for each change that is wanted."""
 
@@ -41,3 +45,23 @@ def read_audit(caller: Caller, keys: Keys, count: int) -> list[AuditEntry]:
             else:
                 found.append(replace(entry, outcome=outcomes.pop(about, None)))
     return found[::-1]
+
+
+def last_changes(caller: Caller, keys: Keys, scopes: Collection[str]) -> LastChanges:
+    """The last change of the switch and of each of `scopes`, and of those that are met on the way; read backwards until
+    all are found, at most the newest hundred thousand entries. Raises as `read_audit` does."""
+    found: dict[str, AuditEntry] = {}
+    wanted = {SWITCH, *scopes}
+    end, seen, highest, whole = "+", 0, 0, False
+    while wanted and seen < _MOST_READ and not whole:
+        portion = caller.call("XREVRANGE", keys.audit, end, "-", "COUNT", _PORTION)
+        entries = [raw_entry(item) for item in portion] if isinstance(portion, list) else []
+        whole = len(entries) < _PORTION
+        for raw in entries[:_PORTION]:
+            fields = raw.fields()
+            entry, end, seen = parse_entry(raw.entry_id, fields), f"({raw.entry_id}", seen + 1
+            highest = max(highest, entry.epoch)
+            if kind_of(fields) == CHANGE and entry.epoch >= 0:
+                found.setdefault(entry.scope, entry)
+                wanted.discard(entry.scope)
+    return LastChanges(found, highest, whole)

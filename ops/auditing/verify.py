@@ -33,8 +33,15 @@ if TYPE_CHECKING:
     metavar="PLACE",
     help="Compare with the heads copied here: a path, or the URL of another Redis. Default: KILLSWITCH_ANCHORS.",
 )
+@click.option(
+    "--export",
+    "export",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Look through an export of the whole record (JSON lines) instead, without Redis.",
+)
 @options.output
-def command(seal: bool, max_unsealed_s: int | None, anchors: tuple[str, ...]) -> Exit:
+def command(seal: bool, max_unsealed_s: int | None, anchors: tuple[str, ...], export: str | None) -> Exit:
     """Look through the whole record and name everything that was altered since it was sealed.
 
     Found are entries that were edited, deleted, inserted or reordered, a front that was cut off, seals that were
@@ -48,13 +55,19 @@ def command(seal: bool, max_unsealed_s: int | None, anchors: tuple[str, ...]) ->
     from killswitch import Auditor, Settings
 
     auditor = Auditor(Settings())
+    if export is not None and (seal or max_unsealed_s is not None):
+        return fail(Exit.USAGE, "usage", "an export can be neither sealed nor asked how long something is unsealed")
     if seal:
         sealing = auditor.seal()
         if sealing.obstacle:
             console.warn(f"sealing can not go on: {sealing.obstacle}")
     known, missing = _known(auditor, anchors)
     with progress("verifying") as seen:
-        found = auditor.verify(known, on_progress=seen)
+        if export is None:
+            found = auditor.verify(known, on_progress=seen)
+        else:
+            with open(export, encoding="utf-8", errors="replace") as lines:
+                found = auditor.verify_export(lines, known)
     return _told(found, max_unsealed_s, missing)
 
 

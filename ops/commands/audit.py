@@ -8,7 +8,7 @@ import click
 
 __all__ = ["AUDITING", "command"]
 
-AUDITING = ("list", "verify", "seal", "anchor")
+AUDITING = ("list", "verify", "diff", "export", "seal", "anchor")
 
 
 class Auditing(click.Group):

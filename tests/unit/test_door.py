@@ -23,14 +23,14 @@ from killswitch.errors import (
 
 PUBLIC = {
     "AclUser", "Admission", "AdmissionUnknown", "Agent", "Anchor", "AnchorBook", "AnchorPlace", "AnchorUnavailable",
-    "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor", "Blocked", "Code", "Controller", "Deadman", "Drill",
-    "DrillBusy", "DrillNews", "DrillRecord", "DrillVerdict", "DrilledWorker", "EpochConflict", "FeedItem", "FeedLook",
-    "Finding", "FleetStatus", "Gate", "Grade", "InitReport", "InvalidInput", "Journal", "JournalEntry", "JournalLost",
-    "KillSwitchError", "LibraryMissing", "Member", "Mode", "NotAsAnchored", "Observation", "Observer",
-    "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "PermissionEnded", "Permit", "Preflight", "PreflightReport",
-    "QueueFacts", "ROLES", "RecordFeed", "RecordNews", "Renewer", "Role", "Scope", "Sealing", "Settings",
-    "SettingsError", "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable", "SwitchState", "Verdict",
-    "Verification", "View", "__version__", "printable", "source_faults",
+    "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor", "Blocked", "Code", "Controller", "Deadman",
+    "Difference", "Disagreement", "Drill", "DrillBusy", "DrillNews", "DrillRecord", "DrillVerdict", "DrilledWorker",
+    "EpochConflict", "FeedItem", "FeedLook", "Finding", "FleetStatus", "Gate", "Grade", "InitReport",
+    "InvalidInput", "Journal", "JournalEntry", "JournalLost", "KillSwitchError", "LibraryMissing", "Member", "Mode",
+    "NotAsAnchored", "Observation", "Observer", "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "PermissionEnded",
+    "Permit", "Preflight", "PreflightReport", "QueueFacts", "ROLES", "RecordFeed", "RecordNews", "Renewer", "Role",
+    "Scope", "Sealing", "Settings", "SettingsError", "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable",
+    "SwitchState", "Verdict", "Verification", "View", "__version__", "printable", "source_faults",
 }  # fmt: skip
 
 
