@@ -45,8 +45,11 @@ class Afterwards:
         self._running: set[object] = set()
 
     def begin(self, outcome: Outcome | None = None) -> None:
-        """Seals, beside everything else, and before that puts on record how the wait for `outcome` ended. Raises
-        nothing and waits for nothing."""
+        """Seals, beside everything else, and before that puts on record how the wait for `outcome` ended, where it is
+        the end of one. Raises nothing and waits for nothing. Who could stop only by other means than the function
+        library may not write here either, and is not made to try."""
+        if outcome is not None and outcome.means != "function":
+            return
         if self._owner != os.getpid():  # the threads of the parent are not here
             self._owner, self._running = os.getpid(), set()
         if len(self._running) >= _MOST_THREADS:

@@ -11,7 +11,7 @@ from killswitch._version import __version__
 from killswitch.clock import sleep, wall_text
 from killswitch.core.anchor import Anchor, AnchorPlace
 from killswitch.core.chain import Chain, RawEntry, id_parts
-from killswitch.core.comparing import Disagreement, compare
+from killswitch.core.comparing import NO_POLICY, POLICY, Disagreement, compare
 from killswitch.core.exporting import Recorded, csv_header, csv_line, json_line, parse_json_line
 from killswitch.core.findings import Verification
 from killswitch.core.modes import InvalidInput
@@ -129,7 +129,8 @@ class Auditor:
     def _compare(self) -> tuple[Disagreement, ...]:
         with self._connected() as wire:
             status = FleetStore(wire, self._keys).status()
-            last = last_changes(wire, self._keys, [state.scope for state in status.scopes if state.epoch])
+            told = [state.scope for state in status.scopes if state.epoch]
+            last = last_changes(wire, self._keys, [*told, *([POLICY] if status.on_failover != NO_POLICY else [])])
         return compare(status, last, __version__)
 
     def anchors(self, place: AnchorPlace | str) -> AnchorBook:

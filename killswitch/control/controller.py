@@ -136,7 +136,7 @@ class Controller:
 
         outcome = self._repeatable(press)
         if wait_s is None:
-            self._afterwards.begin()
+            self._afterwards.begin(outcome)
         return outcome
 
     def prove(

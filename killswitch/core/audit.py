@@ -1,7 +1,8 @@
 """One entry of the record of changes, and how it is read back from untrusted bytes.
 
-Besides changes the record holds what came of them: how the wait for a stop ended, written by whoever waited, after the
-stop and never in its way. Such an entry has a field `kind`, is no change and gets no epoch of its own.
+Besides changes the record holds how the wait for a stop ended, written by whoever waited, after the stop and never in
+its way; and what was refused, because its epoch was not current. Such an entry has a field `kind`, is no change and
+gets no epoch of its own.
 """
 
 from __future__ import annotations
@@ -11,10 +12,20 @@ from dataclasses import dataclass
 
 from killswitch.core.modes import MAX_EPOCH
 
-__all__ = ["CHANGE", "KINDS", "OUTCOME", "AuditEntry", "AuditOutcome", "kind_of", "parse_entry", "parse_outcome"]
+__all__ = [
+    "CHANGE",
+    "KINDS",
+    "OUTCOME",
+    "REFUSED",
+    "AuditEntry",
+    "AuditOutcome",
+    "kind_of",
+    "parse_entry",
+    "parse_outcome",
+]
 
-CHANGE, OUTCOME = "change", "outcome"
-KINDS = (CHANGE, OUTCOME)
+CHANGE, OUTCOME, REFUSED = "change", "outcome", "refused"
+KINDS = (CHANGE, OUTCOME, REFUSED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from killswitch.core.audit import AuditEntry
 from killswitch.core.fleet import FleetStatus, Member, SwitchState
 from killswitch.core.modes import SWITCH, Mode, strictest
 
-__all__ = ["Difference", "Disagreement", "LastChanges", "compare"]
+__all__ = ["NO_POLICY", "POLICY", "Difference", "Disagreement", "LastChanges", "compare"]
 
 _LONGEST = 400
+POLICY, NO_POLICY = "on_failover", "halt"
 _OPEN_CODES = ("open", "reducing")
 _STOP_CODES = ("engaged", "scope_engaged")
 
@@ -96,7 +97,8 @@ def compare(status: FleetStatus, last: LastChanges, version: str) -> tuple[Disag
     for state in states:
         found += _of_state(state, last)
     known = {state.scope for state in states}
-    for scope in sorted(set(last.by_scope) - known):
+    found += _of_policy(status.on_failover, last)
+    for scope in sorted(scope for scope in set(last.by_scope) - known if ":" in scope):
         entry = last.by_scope[scope]
         text = f"the last entry is epoch {entry.epoch} by {entry.actor}; the ledger has none"
         found.append(Disagreement(Difference.NEWER_ENTRY, scope, text))
@@ -107,6 +109,17 @@ def compare(status: FleetStatus, last: LastChanges, version: str) -> tuple[Disag
     for member in status.members:
         found += _of_member(member, by_scope, status.epoch, version)
     return tuple(replace(one, subject=one.subject[:_LONGEST], text=one.text[:_LONGEST]) for one in found)
+
+
+def _of_policy(policy: str, last: LastChanges) -> Iterator[Disagreement]:
+    """What a fail-over means is on record like a scope of its own."""
+    entry = last.by_scope.get(POLICY)
+    if entry is None:
+        if policy != NO_POLICY and last.whole:
+            yield Disagreement(Difference.NO_ENTRY, POLICY, f"the ledger says {policy}; there is no entry of it")
+    elif entry.after != policy:
+        text = f"the ledger says {policy}; the entry of epoch {entry.epoch} says {entry.after!r:.80}"
+        yield Disagreement(Difference.OTHER_ENTRY, POLICY, text)
 
 
 def _mode_of(text: str) -> Mode:

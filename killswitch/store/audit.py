@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from killswitch.core.audit import CHANGE, OUTCOME, AuditEntry, AuditOutcome, kind_of, parse_entry, parse_outcome
+from killswitch.core.audit import (
+    CHANGE,
+    OUTCOME,
+    REFUSED,
+    AuditEntry,
+    AuditOutcome,
+    kind_of,
+    parse_entry,
+    parse_outcome,
+)
 from killswitch.core.comparing import LastChanges
 from killswitch.core.modes import SWITCH
 from killswitch.store.functions import Caller
@@ -42,7 +51,7 @@ def read_audit(caller: Caller, keys: Keys, count: int) -> list[AuditEntry]:
             about = (entry.scope, entry.epoch)
             if kind_of(fields) == OUTCOME:
                 outcomes.setdefault(about, parse_outcome(fields))
-            else:
+            elif kind_of(fields) != REFUSED:
                 found.append(replace(entry, outcome=outcomes.pop(about, None)))
     return found[::-1]
 

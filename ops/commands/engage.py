@@ -90,7 +90,7 @@ def _afterwards(press: Press, wait_s: float | None, target: Any) -> tuple[Contro
             console.warn(f"engaged, but the settings are not valid: {text}")
     outcome = proving.as_outcome(press)
     if wait_s is None:
-        if press.durability is not None:  # else Redis has just fallen silent
+        if press.durability is not None and press.means == "function":  # else Redis fell silent, or has no record of it
             control.seal_soon()
         return control, _finish(outcome, Exit.DONE)
     outcome = proving.wait(control, outcome, press.engaged_ns, wait_s)

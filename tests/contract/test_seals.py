@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from killswitch import StoreRefused
-from killswitch.core.audit import OUTCOME
+from killswitch import EpochConflict, StoreRefused
+from killswitch.core.audit import OUTCOME, REFUSED
 from killswitch.core.chain import Chain
 from killswitch.core.findings import Kind, Verification
 from killswitch.core.verification import Checker, walk
+from killswitch.store.audit import read_audit
 from killswitch.store.portions import Portions
 from killswitch.store.seals import Sealing, last_seal, make_seal, seal_record
 from tests.support.library import Library
@@ -186,6 +187,27 @@ def test_an_outcome_of_an_older_stop_does_not_set_the_epochs_back(library: Libra
     proved(library, old, "QUIET", 5, 2, "")
     library.raw("DEL", library.keys.ledger)
     assert library.engage().epoch > newest
+
+
+def test_what_was_refused_is_on_record_and_changes_nothing(library: Library) -> None:
+    """A reset and a reduction against an epoch that is not current: who tried, what was named; told twice it is one."""
+    epoch = library.engage().epoch
+    library.engage()
+    before = (library.get(), library.ledger())
+    for _ in range(2):
+        with pytest.raises(EpochConflict):
+            library.reset(epoch, op="r-1")
+    with pytest.raises(EpochConflict):
+        library.reduce(epoch)
+    assert (library.get(), library.ledger()) == before
+    reset, reduction = library.audit()[2:]
+    assert (reset["kind"], reset["verb"], reset["named"], reset["epoch"]) == (REFUSED, "reset", "1", "2")
+    assert (reset["actor"], reset["reason"], reset["via"], reset["op"]) == ("alice", "checked", "test", "r-1")
+    assert (reduction["verb"], reduction["op"]) == ("reduce", "")
+    assert library.engage().epoch == 3
+    seal(library)
+    assert verify(library).intact
+    assert [entry.epoch for entry in read_audit(library.caller, library.keys, 10)] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,10 @@ redis.register_function('ks_proved', function(keys, args)
   if not epoch or epoch < 1 or epoch > highest or not VERDICTS[args[2] or ''] or not waited or not members then
     return redis.error_reply('ERR usage: epoch QUIET|FENCED|UNCERTAIN waited-ms members pending [actor] [op] [via]')
   end
-  local op, now = clean(args[7], ''), server_ms()
-  local kept = receipt_key(n, 'proved', op .. ':' .. args[2] .. ':' .. show(waited))
-  local before = redis.pcall('GET', kept)
-  if type(before) == 'string' and string.match(before, '^%d+%-%d+$') then return { VERSION, before, 1 } end
-  local id = mend(now, 'XADD', n.audit, '*', 'kind', 'outcome', 'epoch', show(epoch), 'counter', show(highest),
-    'scope', n.scope, 'verdict', args[2], 'waited_ms', show(waited), 'members', show(members),
-    'pending', clean(args[5], ''), 'actor', clean(args[6], 'unattributed'), 'via', clean(args[8], 'redis-cli'),
-    'op', op, 'at_ms', show(now))
-  redis.pcall('SET', kept, id, 'PX', OP_TTL_MS)
-  return { VERSION, id, 0 }
+  local op, verdict = clean(args[7], ''), args[2]
+  local once = op .. ':' .. verdict .. ':' .. show(epoch) .. ':' .. show(waited)
+  local id, repeated = remark(n, server_ms(), 'outcome', epoch, once, { 'verdict', verdict, 'waited_ms', show(waited),
+    'members', show(members), 'pending', clean(args[5], ''), 'actor', clean(args[6], 'unattributed'),
+    'via', clean(args[8], 'redis-cli'), 'op', op })
+  return { VERSION, id, repeated }
 end)

@@ -16,6 +16,7 @@ redis.register_function('ks_reduce', function(keys, args)
   local current = reconcile(n, n.scope, before, now).epoch
   local tightens = mode_of(before) ~= 'ENGAGED' or (n.scope ~= 'switch' and before.kind == 'absent')
   if not tightens and (to_epoch(args[3]) ~= current or current ~= looked_at) then
+    remark_refusal(n, now, 'reduce', args[3], current, reason, actor, op, args[5])
     return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now, and reducing would loosen: name the epoch you looked at')
   end
   if not tightens and next_epoch(n, n.scope) >= MAX_EPOCH then return redis.error_reply(EXHAUSTED) end

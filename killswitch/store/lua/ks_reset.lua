@@ -3,7 +3,8 @@
 -- epoch: the one that `status` (or HGET <prefix>:ledger switch:epoch) showed; one that this very call gives to a change
 -- made by hand can not have been looked at. ttl: the permission ends by itself; 0 or nothing: it does not. Only for the
 -- switch, because an absent scope means "follow the switch", so its expiry would loosen.
--- Returns the same as ks_engage. Error `EPOCH <current>`: the switch was changed since, nothing was done.
+-- Returns the same as ks_engage. Error `EPOCH <current>`: the switch was changed since, nothing was done;
+-- that it was tried is put on record.
 
 local LONGEST_MS = 366 * 86400 * 1000
 
@@ -29,6 +30,7 @@ redis.register_function('ks_reset', function(keys, args)
   local before = observe(keys[1])
   local current = reconcile(n, n.scope, before, now).epoch
   if to_epoch(args[1]) ~= current or current ~= looked_at then
+    remark_refusal(n, now, 'reset', args[1], current, reason, actor, op, args[6])
     return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now, the switch was changed since you looked')
   end
   if next_epoch(n, n.scope) >= MAX_EPOCH then

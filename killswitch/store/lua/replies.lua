@@ -1,4 +1,5 @@
--- What operations answer: to an operator, with a receipt by which a repetition is recognised, and to a worker.
+-- What operations answer: to an operator, with a receipt by which a repetition is recognised, and to a worker; and what
+-- stands on record besides changes.
 
 local OP_TTL_MS = 3600000
 local DONE_FIELDS = { 'version', 'epoch', 'was', 'state', 'at_ms', 'repeated' }
@@ -42,4 +43,26 @@ end
 local function row(seen, was)
   local matches = was.token == token(seen) or (was.token == nil and seen.kind == 'absent')
   return { seen.kind, seen.text, seen.length or #seen.text, seen.pttl, was.epoch, matches and 1 or 0 }
+end
+
+-- An entry of the record that is no change: how a wait ended, or what was refused. It gets no epoch of its own and touches
+-- neither state nor ledger. `once`: words under which a repetition is recognised, for an hour. Returns its id, and whether
+-- it had been there before.
+local function remark(n, now, kind, epoch, once, fields)
+  local kept = receipt_key(n, 'proved', kind .. ':' .. once)
+  local before = redis.pcall('GET', kept)
+  if type(before) == 'string' and string.match(before, '^%d+%-%d+$') then return before, 1 end
+  local id = mend(now, 'XADD', n.audit, '*', 'kind', kind, 'epoch', show(epoch),
+    'counter', show(math.max(counter(n), audited(n))), 'scope', n.scope, 'at_ms', show(now), unpack(fields))
+  redis.pcall('SET', kept, id, 'PX', OP_TTL_MS)
+  return id, 0
+end
+
+-- Who tried to permit something against an epoch that is not current stands on record as well. The refusal does not depend
+-- on it.
+local function remark_refusal(n, now, verb, named, current, reason, actor, op, via)
+  op = clean(op, '')
+  local once = verb .. ':' .. (op == '' and show(now) or op)
+  pcall(remark, n, now, 'refused', current, once, { 'verb', verb, 'named', clean(named, '(none)'), 'reason', reason,
+    'actor', actor, 'via', clean(via, 'redis-cli'), 'op', op })
 end

@@ -101,6 +101,14 @@ def test_the_same_disagreement_in_other_clothes(
     assert expected in [difference for difference, _ in found(picture, record)]
 
 
+def test_the_policy_of_a_fail_over_is_compared_like_a_scope_of_its_own() -> None:
+    """Its entries have the scope `on_failover`, which no state key has."""
+    policy = entry(scope="on_failover", epoch=5, before="halt", after="resume")
+    assert found(status(on_failover="resume"), last(entry(), policy)) == []
+    assert found(status(), last(entry(), policy)) == [(Difference.OTHER_ENTRY, "on_failover")]
+    assert found(status(on_failover="resume"), last(entry())) == [(Difference.NO_ENTRY, "on_failover")]
+
+
 def test_a_record_that_was_not_read_to_its_beginning_is_not_called_empty() -> None:
     """A scope whose last change is very old may lie before what was read."""
     assert found(status(), last(whole=False)) == []
