@@ -65,8 +65,9 @@ class Auditor:
             for portions, key in ((entries, self._keys.audit), (seals, self._keys.seals)):
                 if portions.no_stream:
                     checker.no_stream(key)
-            removed = removed_entries(wire, self._keys)
-            return checker.finish(FleetStore(wire, self._keys).now_ms(), removed)
+            for key in (self._keys.audit, self._keys.seals):
+                checker.removed(key, removed_entries(wire, key))
+            return checker.finish(FleetStore(wire, self._keys).now_ms())
 
     def verify_export(self, lines: Iterable[str], anchors: Iterable[Anchor] = ()) -> Verification:
         """Looks through an export of the whole record, as JSON lines, without Redis. What was taken out together with

@@ -35,7 +35,7 @@ class Kind(StrEnum):
     NO_SEAL = "no-seal", True, "what lies among the seals is none"
     FOREIGN = "foreign", True, "the entry is not of the form that the function library writes"
     EPOCHS = "epochs", True, "the epoch is not above the one before it in the same scope"
-    REMOVED = "removed", True, "the stream has held more entries than are there"
+    REMOVED = "removed", True, "the stream has held more than is there"
     CUT = "cut", True, "an anchor knows more sealed entries than are there"
     NOT_AS_ANCHORED = "not-as-anchored", True, "the chain is not the one whose head was anchored"
     UNKEYED = "unkeyed", True, "the seal was made without the key that is set here"

@@ -213,13 +213,16 @@ class Checker:
 
     # -- the report ---------------------------------------------------------------------------------------------
 
-    def finish(self, now_ms: int, removed: int = 0) -> Verification:
-        """The report. `now_ms`: the server's clock. `removed`: how many more entries the stream says it has held."""
+    def removed(self, key: str, count: int) -> None:
+        """The stream under `key` says that it has held `count` more than are there."""
+        if count > 0:
+            self._findings.add(Kind.REMOVED, text=f"{count} more under {key}", count=count)
+
+    def finish(self, now_ms: int) -> Verification:
+        """The report. `now_ms`: the server's clock."""
         tail = self._run
         if self._plain and not self._keyed and self._chain.algorithm != PLAIN:
             self._findings.add(Kind.UNKEYED, 1, self._plain, count=self._plain)
-        if removed > 0:
-            self._findings.add(Kind.REMOVED, text=f"{removed} more", count=removed)
         self._compare_end(tail)
         for content, position, entry_id in self._odd:
             was = self._gone.get(content)

@@ -18,7 +18,7 @@ from killswitch.store.functions import Caller
 __all__ = ["Portions", "raw_entry"]
 
 T = TypeVar("T")
-_FIRST, _MOST = 50, 1000
+_FIRST, _MOST = 50, 200
 _SMALL, _LARGE = 128 * 1024, 512 * 1024  # bytes of a portion
 
 

@@ -59,11 +59,11 @@ def last_seal(caller: Caller, keys: Keys) -> Seal | None:
     return None if found is None else make_seal(found)
 
 
-def removed_entries(caller: Caller, keys: Keys) -> int:
-    """How many more entries the stream says it has held than are there now; 0 where it does not say. Raises
+def removed_entries(caller: Caller, key: str) -> int:
+    """How many more entries the stream under `key` says it has held than are there now; 0 where it does not say. Raises
     StoreUnavailable."""
     try:
-        found = caller.call("XINFO", "STREAM", keys.audit)
+        found = caller.call("XINFO", "STREAM", key)
     except StoreRefused:  # no stream, or no right to ask
         return 0
     told = {as_text(name): value for name, value in found.items()} if isinstance(found, dict) else {}

@@ -31,7 +31,7 @@ def test_reset_at_another_epoch_changes_nothing_and_tells_the_current_one(librar
     assert (caught.value.current, caught.value.given) == (2, given)
     assert str(caught.value).startswith("2 is the epoch now")
     assert library.get() == "ENGAGED newer"
-    assert len(library.audit()) == 2
+    assert len(library.changes()) == 2
 
 
 def test_reset_after_a_raw_change_sees_the_change_first(library: Library) -> None:
@@ -42,7 +42,7 @@ def test_reset_after_a_raw_change_sees_the_change_first(library: Library) -> Non
         library.reset(epoch)
     assert caught.value.current == 2
     assert library.get() == "ENGAGED by hand"
-    assert library.audit()[-1]["via"] == "raw"
+    assert library.changes()[-1]["via"] == "raw"
 
 
 def test_reset_for_a_while_is_bounded_by_the_key(library: Library) -> None:

@@ -228,3 +228,23 @@ def test_an_outcome_that_cannot_be_is_refused(library: Library, words: tuple[str
     with pytest.raises(StoreRefused, match="usage"):
         proved(library, *words)
     assert len(library.audit()) == 1
+
+
+def test_what_is_sealed_while_it_is_looked_through_is_not_taken_for_missing(library: Library) -> None:
+    """A look takes time, and changes go on: entries that were sealed meanwhile are found with their seals."""
+    for _ in range(3):
+        library.engage()
+    seal(library)
+
+    def meanwhile(entries: int) -> None:
+        if entries == 3:
+            for _ in range(60):
+                library.engage()
+            seal(library)
+
+    entries = Portions(library.caller, library.keys.audit, lambda entry: entry)
+    seals = Portions(library.caller, library.keys.seals, make_seal, on_portion=entries.look_again)
+    checker = Checker(Chain(library.keys.prefix), library.keys.prefix)
+    walk(entries, seals, checker, meanwhile)
+    found = checker.finish(0)
+    assert (found.intact, found.position, found.unsealed) == (True, 63, 0)

@@ -43,6 +43,7 @@ def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     switch.control.engage("stop")
     switch.control.engage("stop more")
     switch.control.close()
+    switch.raw("DEL", SEALS)
     return Shell(switch.url, folder, monkeypatch, capsys)
 
 
@@ -59,6 +60,7 @@ def test_check_is_silent_while_all_is_well_and_alarms_when_it_is_not(shell: Shel
     anchors = Path(os.environ["KILLSWITCH_ANCHORS"])
     missing = script(shell, "check")
     assert (missing.returncode, "not compared" in missing.stderr) == (69, True), missing
+    assert Tamper(switch.server).entries(SEALS) == [], "nothing is sealed over what could not be compared"
     assert not anchors.exists()
     begun = script(shell, "check", "--begin")
     assert (begun.returncode, begun.stdout + begun.stderr) == (0, "")

@@ -110,7 +110,7 @@ MUTANTS = [
         "killswitch/store/portions.py",
         "case [bytes(entry_id), list() | None as flat]:",
         "case [entry_id, flat]:",
-        (_STORE, "-k", "record"),
+        ("tests/unit/store/test_portions.py", "-k", "out_of_step"),
         "a traceback where an operator reads the record",
     ),
     Mutant(

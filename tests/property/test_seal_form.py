@@ -93,7 +93,7 @@ def test_an_entry_that_no_function_writes_is_called_foreign(words: tuple[bytes, 
 def test_entries_that_the_stream_has_held_and_are_gone_unsealed_are_found() -> None:
     """What was trimmed before anybody sealed it leaves no seal; the stream's own count tells."""
     found = verify([], [], removed=3)
-    assert [(f.kind, f.text) for f in found.findings] == [(Kind.REMOVED, "3 more")]
+    assert [(f.kind, f.text) for f in found.findings] == [(Kind.REMOVED, "3 more under killswitch:audit")]
 
 
 # -- the form ---------------------------------------------------------------------------------------------------------

@@ -209,6 +209,10 @@ class Library:
         """Every entry, oldest first."""
         return [fields for _, fields in self._stream(self.keys.audit)]
 
+    def changes(self) -> list[dict[str, str]]:
+        """Every entry that is a change, oldest first."""
+        return [fields for fields in self.audit() if "kind" not in fields]
+
     def worker(self, worker: str = "w1") -> dict[str, str]:
         found = self.raw("HGETALL", self.keys.worker(worker))
         return {as_text(name): as_text(value) for name, value in found.items()}
