@@ -13,7 +13,7 @@ from tests.support.library import Library
 # A changed text needs a new LIBRARY_VERSION from the first release on; until then only this line changes.
 
 
-LIBRARY_SHA256 = {3: "3f1c909a4fac55508eb09e21d83a2944977ca0e3d620fdce70e232803f39ea9a"}
+LIBRARY_SHA256 = {3: "6905353a13017fd479540a52f1f9fd9e65e48249f92c56dd45af4856878d34f4"}
 
 
 def test_text_of_the_library_belongs_to_its_version() -> None:

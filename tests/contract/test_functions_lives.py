@@ -59,6 +59,38 @@ def test_successor_of_a_life_that_ended_closed_is_called_quiet(library: Library)
     assert library.worker()["quiet_epoch"] == str(epoch)
 
 
+def test_member_whose_row_is_lost_is_not_quiet_until_another_life_must_have_spoken(library: Library) -> None:
+    """P6: a clock that jumped ends the rows, and with them what is known of a second life that was just cut off."""
+    library.permit()
+    library.beat(instance="a", closed=False)
+    library.raw("DEL", library.keys.worker("w1"))
+    epoch = library.engage().epoch
+    library.beat(instance="b", lease_ms="500", beat_ms="400")
+    row = library.worker()
+    assert row["quiet_epoch"] == "0"
+    assert int(row["rival_until_ms"]) - int(row["beat_at_ms"]) == 1000
+    library.raw("HSET", library.keys.worker("w1"), "rival_until_ms", row["beat_at_ms"])
+    library.beat(instance="b", lease_ms="500", beat_ms="400")
+    assert library.worker()["quiet_epoch"] == str(epoch)
+
+
+def test_row_lost_with_a_life_that_told_no_lease_is_remembered_as_long_as_a_member(library: Library) -> None:
+    """P6: what is not known counts for as long as anything does."""
+    library.beat(instance="a", closed=False)
+    library.raw("DEL", library.keys.worker("w1"))
+    library.engage()
+    library.beat(instance="b", retain_ms=60_000)
+    row = library.worker()
+    assert (row["quiet_epoch"], int(row["rival_until_ms"]) - int(row["beat_at_ms"])) == ("0", 60_000)
+
+
+def test_first_beat_under_a_new_name_is_called_quiet_at_once(library: Library) -> None:
+    """Nobody waits for another life where there was none."""
+    epoch = library.engage().epoch
+    library.beat(instance="a")
+    assert library.worker()["quiet_epoch"] == str(epoch)
+
+
 def test_worker_lost_with_an_order_in_flight_stays_until_taken_off_by_hand(library: Library) -> None:
     """P7: an order in flight is not forgotten because time went by."""
     library.beat(closed=False, held=1, ttl_ms=1, retain_ms=1)

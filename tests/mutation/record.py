@@ -104,6 +104,15 @@ MUTANTS = (
         "a process that has just opened is called quiet by its namesake",
     ),
     Mutant(
+        "lost-row-is-no-life",
+        "P6 S8",
+        "killswitch/store/lua/ks_beat.lua",
+        "if not kept[1] then return kept.lost and now + kept.lost or before end",
+        "if not kept[1] then return before end",
+        ("tests/contract/test_functions_lives.py", "-k", "row"),
+        "after a jump of the server's clock one of two processes under a name speaks for the other, which trades on",
+    ),
+    Mutant(
         "leases-out-in-a-split",
         "P6 S2",
         "killswitch/control/quiescence.py",

@@ -27,14 +27,27 @@ local function prune(n, now, retain)
   end
 end
 
+-- For how long (ms) nothing is known of other lives under a worker id that is a member and has no row: the server's clock
+-- jumped and ended the row, or all were silent for long. By then another life has beaten, or its lease has run out. nil
+-- where nothing was lost.
+local function lost_for(n, id, args, retain)
+  if type(redis.pcall('ZSCORE', n.workers, id)) ~= 'string' then return nil end
+  local told = {}
+  for i = 9, #args - 1, 2 do told[args[i]] = tonumber(args[i + 1]) end
+  return told.lease_ms and told.beat_ms and math.ceil((told.lease_ms + told.beat_ms) / 0.9) or retain
+end
+
 -- Until when another life under the same worker id counts: one that was not quiet when it last spoke, and may live on.
 -- This row cannot speak for both, and is not called quiet until then.
 local function rival_until(kept, instance, now, retain)
-  local before = tonumber(kept[6] or '0') or 0
-  if not kept[1] or kept[1] == instance then return before end
+  local before, spoke = tonumber(kept[6] or '0') or 0, tonumber(kept[5] or '0') or 0
+  -- The clock was set back meanwhile: what was left then is left now.
+  if spoke > now then before, spoke = before - (spoke - now), now end
+  if not kept[1] then return kept.lost and now + kept.lost or before end
+  if kept[1] == instance then return before end
   -- Closed and empty is not enough: the answer to that very beat may have opened it. Quiet means it was a stop.
   if kept[3] == '1' and kept[4] == '0' and (to_epoch(kept[7]) or 0) > 0 then return before end
-  return math.max(before, (tonumber(kept[5] or '0') or 0) + retain)
+  return math.max(before, spoke + retain)
 end
 
 -- The drill that a beat answers, and the microseconds since it began: one that follows an announcement, was sent closed,
@@ -76,6 +89,7 @@ redis.register_function('ks_beat', function(keys, args)
   local late = kept[1] == instance and (tonumber(args[1]) or 0) <= (tonumber(kept[2] or '') or -1)
   -- Register first, read afterwards: an operator who wrote before this line finds the worker or is read by it.
   prune(n, now, retain)
+  if not kept[1] then kept.lost = lost_for(n, id, args, retain) end
   if not late then mend(now, 'ZADD', n.workers, show(now), id) end
   if seen_epoch > counter(n) then mend(now, 'HSET', n.ledger, 'epoch', show(seen_epoch)) end
 
