@@ -61,7 +61,7 @@ def hmget(store: Store, words: Words) -> Any:
     found = store.hash(words[0])
     if found is None:
         return [None] * (len(words) - 1)
-    return [found.get(name) for name in words[1:]]
+    return list(map(found.get, words[1:]))
 
 
 @command("HGETALL", 2)

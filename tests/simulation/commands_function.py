@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation.commands import Words, wrong_number
@@ -77,15 +78,31 @@ def _listed(server: SimRedis, options: list[bytes], words: Words) -> Any:
 
 @command("INFO", -1)
 def info(server: SimRedis, words: Words) -> Any:
-    sections = {
-        b"server": f"# Server\r\nredis_version:{VERSION}\r\nrun_id:{server.run_id}\r\n",
-        b"persistence": f"# Persistence\r\naof_enabled:{int(bool(server.aof))}\r\n",
-        b"replication": f"# Replication\r\nrole:{'slave' if server.refusing == 'READONLY' else 'master'}\r\n"
-        f"connected_slaves:{server.connected_slaves}\r\nmaster_replid:{server.replid}\r\n"
-        f"master_replid2:{server.replid2}\r\n",
-    }
-    wanted = [word.lower() for word in words] or list(sections)
-    return "\r\n".join(sections[name] for name in wanted if name in sections).encode()
+    wanted = [word.lower() for word in words] or list(_SECTIONS)
+    return "\r\n".join(_SECTIONS[name](server) for name in wanted if name in _SECTIONS).encode()
+
+
+def _replication(server: SimRedis) -> str:
+    role = "slave" if server.refusing == "READONLY" else "master"
+    return (
+        f"# Replication\r\nrole:{role}\r\nconnected_slaves:{server.connected_slaves}\r\n"
+        f"master_replid:{server.replid}\r\nmaster_replid2:{server.replid2}\r\n"
+    )
+
+
+def _server(server: SimRedis) -> str:
+    return f"# Server\r\nredis_version:{VERSION}\r\nrun_id:{server.run_id}\r\n"
+
+
+def _persistence(server: SimRedis) -> str:
+    return f"# Persistence\r\naof_enabled:{int(bool(server.aof))}\r\n"
+
+
+_SECTIONS: dict[bytes, Callable[[SimRedis], str]] = {
+    b"server": _server,
+    b"persistence": _persistence,
+    b"replication": _replication,
+}
 
 
 @command("TIME", 1)

@@ -42,6 +42,17 @@ def unknown_subcommand(name: str, word: bytes) -> ReplyError:
     return ReplyError(f"ERR unknown subcommand '{word.decode('utf-8', 'replace')[:128]}'. Try {name} HELP.")
 
 
+_GREETING = {
+    b"server": b"redis",
+    b"version": VERSION.encode(),
+    b"proto": 3,
+    b"id": 0,
+    b"mode": b"standalone",
+    b"role": b"",
+    b"modules": [],
+}
+
+
 # -- connection -----------------------------------------------------------------------------------------------------
 
 
@@ -70,15 +81,8 @@ def hello(server: SimRedis, words: Words) -> Any:
             at += 2
         else:
             raise ReplyError(f"ERR Syntax error in HELLO option '{words[at].decode('utf-8', 'replace')}'")
-    return {
-        b"server": b"redis",
-        b"version": VERSION.encode(),
-        b"proto": 3,
-        b"id": server.current.id,
-        b"mode": b"standalone",
-        b"role": b"replica" if server.refusing == "READONLY" else b"master",
-        b"modules": [],
-    }
+    role = b"replica" if server.refusing == "READONLY" else b"master"
+    return {**_GREETING, b"id": server.current.id, b"role": role}
 
 
 @command("AUTH", -2, "no_script")

@@ -2,8 +2,8 @@
 -- runs one command of the current server, and the JSON decoder. Strings are bytes on both sides.
 --
 -- From `dispatch`: a string or a number, false for nil, or (nil, kind, ...) with kind 0 error, 1 status, 2 flat array,
--- 3 nested array (a count first; a nested one is `true` and its count). To Python: the reply in one flat row likewise,
--- `true` and a count before an array, `false` before an error's text.
+-- 3 nested array (a count first; a nested one is `true` and its count). To Python: the reply as it goes to the client, or
+-- false, the error's text and where it was raised.
 local dispatch, decode = ...
 
 local getinfo = debug.getinfo
@@ -146,40 +146,42 @@ local function load_library(chunk)
   return unpack(found)
 end
 
+-- A reply as the client reads it, RESP3, in pieces: one string to Python is cheaper than a row of values.
 local function emit(out, n, value)
   local kind = type(value)
-  if kind == 'string' or kind == 'number' then
-    out[n + 1] = value
+  if kind == 'string' then
+    out[n + 1] = '$' .. #value .. '\r\n' .. value .. '\r\n'
+  elseif kind == 'number' then
+    out[n + 1] = string.format(':%d\r\n', value) -- cast as C does it, as in the server
   elseif kind == 'table' then
     if type(value.err) == 'string' then
-      out[n + 1], out[n + 2] = false, value.err
-      return n + 2
+      out[n + 1] = '-' .. string.gsub(value.err, '[\r\n]', ' ') .. '\r\n'
+    elseif type(value.ok) == 'string' then
+      out[n + 1] = '+' .. string.gsub(value.ok, '[\r\n]', ' ') .. '\r\n'
+    else
+      local count, header = 0, n + 1
+      n = header
+      while value[count + 1] ~= nil do
+        count = count + 1
+        n = emit(out, n, value[count])
+      end
+      out[header] = '*' .. count .. '\r\n'
+      return n
     end
-    if type(value.ok) == 'string' then
-      out[n + 1] = value.ok
-      return n + 1
-    end
-    local count, header = 0, n + 2
-    out[n + 1], n = true, header
-    while value[count + 1] ~= nil do
-      count = count + 1
-      n = emit(out, n, value[count])
-    end
-    out[header] = count
-    return n
-  elseif value == true then
-    out[n + 1] = 1
+  else
+    out[n + 1] = value == true and ':1\r\n' or '_\r\n'
   end
   return n + 1
 end
 
 local function run(callback, count, ...)
-  local keys, args = {}, { ... }
-  for i = 1, count do keys[i] = table.remove(args, 1) end
+  local keys, args = {}, { select(count + 1, ...) }
+  for i = 1, count do keys[i] = (select(i, ...)) end
   local ok, reply = xpcall(function() return (callback(keys, args)) end, handler)
   if not ok then return false, reply.err or 'ERR unknown error', reply.source, reply.line end
   local out = {}
-  return unpack(out, 1, emit(out, 0, reply))
+  emit(out, 0, reply)
+  return table.concat(out)
 end
 
 return compile, load_library, run

@@ -27,6 +27,7 @@ class Task:
 
     __slots__ = (
         "_caught",
+        "_caught_when",
         "_greenlet",
         "_kernel",
         "_token",
@@ -48,6 +49,7 @@ class Task:
         self.waiters: list[Task] = []  # who joins it
         self._kernel = kernel
         self._caught: Callable[[], None] | None = None
+        self._caught_when: Callable[[], bool] = lambda: True
         self._woken = -1
         self._token = 0  # what wakes an earlier sleep must not end this one
         self._greenlet = greenlet(self._main, kernel.hub)
@@ -77,9 +79,9 @@ class Task:
     def _go(self, token: int, *first: Any) -> None:
         if token != self._token or self.is_done:
             return
-        if self._caught is not None:
-            self._caught()
-            self._caught = None
+        if self._caught is not None and self._caught_when():
+            caught, self._caught = self._caught, None
+            caught()
         if self.process.is_stopped or self.is_stopped:
             (self.deferred if self.is_stopped else self.process.deferred).append((self, token, first))
             return
@@ -93,9 +95,13 @@ class Task:
         """Does what was put off while it was stopped."""
         self._go(token, *first)
 
-    def catch(self, caught: Callable[[], None]) -> None:
-        """Stops when it would run next, with work at hand; `caught` is called then, and stops it."""
-        self._caught = caught
+    def catch(self, caught: Callable[[], None], when: Callable[[], bool] = lambda: True) -> None:
+        """Calls `caught`, which may stop it, when it would run next and `when` holds."""
+        self._caught, self._caught_when = caught, when
+
+    def let_go(self) -> None:
+        """Whoever wanted to catch it has given up."""
+        self._caught = None
 
     def stop(self) -> None:
         """Gets no processor from now on."""
@@ -141,7 +147,8 @@ class Process:
 
     def true_duration(self, local_ns: int) -> int:
         """How long `local_ns` of its clock last, at least 1 us: a timer always takes some time."""
-        return max(US, local_ns * _MILLION // (_MILLION + self._ppm) + 1)
+        found = local_ns * _MILLION // (_MILLION + self._ppm) + 1
+        return found if found > US else US
 
     def spawn(self, name: str, run: Callable[[], None]) -> Task:
         """Starts a thread."""
@@ -220,7 +227,7 @@ class Kernel:
             raise GreenletExit
         task = self.running()
         if until is not None:
-            task.wake_at(max(until, self.now))
+            task.wake_at(until if until > self.now else self.now)
         self.hub.switch()
 
     def sleep(self, duration_ns: int) -> None:

@@ -87,7 +87,7 @@ class _Interpreter:
         try:
             for word in words:
                 if type(word) is not bytes:
-                    words = tuple(_argument(word) for word in words)
+                    words = tuple(map(_argument, words))
                     break
             reply = self.host.script_command(words)
         except ReplyError as error:
@@ -161,29 +161,18 @@ def _for_lua(reply: Any) -> Any:
     plain = _in_resp2(reply)
     if type(plain) is not list:
         return plain
+    row: list[Any] = [None, _FLAT]
     for item in plain:
-        if type(item) is not bytes and type(item) is not int:
-            row: list[Any] = []
+        kind = type(item)
+        if kind is bytes or kind is int:
+            row.append(item)
+        elif item is None:
+            row.append(False)
+        else:
+            row = [None, _NESTED]
             _row(plain, row)
-            return None, _NESTED, *row
-    return None, _FLAT, *plain
-
-
-def _item(row: tuple[Any, ...], at: int) -> tuple[Any, int]:
-    """One item of a reply that a function gave, and where the next begins."""
-    value = row[at]
-    if value is True:
-        count, at, found = row[at + 1], at + 2, []
-        for _ in range(count):
-            item, at = _item(row, at)
-            found.append(item)
-        return found, at
-    if value is False:
-        return ReplyError(row[at + 1].decode("utf-8", "replace")), at + 2
-    if type(value) is float:
-        # As the C cast does it on the usual machines.
-        return int(value) if -(2.0**63) <= value < 2.0**63 else -(2**63), at + 1
-    return value, at + 1
+            break
+    return tuple(row)
 
 
 _INTERPRETER = _Interpreter()
@@ -205,20 +194,17 @@ def load_functions(source: str) -> dict[bytes, Function]:
     return _INTERPRETER.functions("\n" + source.partition("\n")[2])
 
 
-def run_function(host: Host, function: Function, key_count: int, words: Words) -> Any:
-    """The reply of `function`, run in `host`. Raises ReplyError."""
+def run_function(host: Host, function: Function, key_count: int, words: Words) -> bytes:
+    """The reply of `function`, run in `host`, as it goes to the client. Raises ReplyError for one that was raised."""
     outer, _INTERPRETER.host = _INTERPRETER.host, host
     try:
-        row = _INTERPRETER.run(function.callback, key_count, *words)
+        reply = _INTERPRETER.run(function.callback, key_count, *words)
     finally:
         _INTERPRETER.host = outer
-    if not isinstance(row, tuple):
-        return row if type(row) is not float else _item((row,), 0)[0]
-    if row[0] is False and len(row) == 4 and row[2] is not None:
-        text, source, line = row[1], row[2], row[3]
-        shown = f"{text.decode('utf-8', 'replace')} script: {function.name}, on {source.decode()}:{line}."
-        raise ReplyError(shown)
-    reply, _ = _item(row, 0)
-    if isinstance(reply, ReplyError):
-        raise reply
-    return reply
+    if type(reply) is bytes:
+        return reply
+    _, text, source, line = reply
+    shown = text.decode("utf-8", "replace")
+    if source is not None:
+        shown += f" script: {function.name}, on {source.decode()}:{line}."
+    raise ReplyError(shown)

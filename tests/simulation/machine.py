@@ -45,7 +45,7 @@ class SimReadiness:
             raise ValueError("I/O operation on closed epoll object")
         watched = self._watched
         # A descriptor that was closed leaves the set by itself.
-        found = watched is not None and not watched.is_closed and watched.is_readable
+        found = watched is not None and watched.is_readable and not watched.is_closed
         point("socket-picture")
         return found
 
@@ -110,7 +110,7 @@ class SimWaiting:
         return ready, woken
 
     def _ready(self) -> set[int]:
-        return {fd for fd, found in self._watched.items() if not found.is_closed and found.is_readable}
+        return {fd for fd, found in self._watched.items() if found.is_readable and not found.is_closed}
 
     def wake(self) -> None:
         self._woken = True
@@ -218,13 +218,13 @@ class _Clock:
         self._kernel = kernel
 
     def now_ns(self) -> int:
-        return self._kernel.running().process.clock()
+        return self._kernel.current.process.clock()  # type: ignore[union-attr]  # only tasks ask
 
     def gate_now_ns(self) -> int:
         """The clock as a check reads it: a thread may be held up before and after."""
         kernel = self._kernel
         kernel.point("picture-clock")
-        found = kernel.running().process.clock()
+        found = kernel.current.process.clock()  # type: ignore[union-attr]  # only tasks ask
         kernel.point("clock-pass")
         return found
 
@@ -250,7 +250,9 @@ _OPENERS = _holders("open_tcp", reach)
 _SECRETS = [m for key, m in sorted(sys.modules.items()) if key.startswith("killswitch.") and hasattr(m, "secrets")]
 
 
-def _replacements(kernel: Kernel, network: Network, errors: list[str]) -> Iterator[tuple[ModuleType, str, object]]:
+def _replacements(
+    kernel: Kernel, network: Network, errors: list[str], seals: bool
+) -> Iterator[tuple[ModuleType, str, object]]:
     timer = _Clock(kernel)
     for name, modules in _HOLDERS.items():
         for module in modules:
@@ -271,17 +273,23 @@ def _replacements(kernel: Kernel, network: Network, errors: list[str]) -> Iterat
         made.settimeout(limit_s)
         return made
 
-    yield fencing, "spawn", lambda name, work: kernel.running().process.spawn(name, work)
+    def spawn(name: str, work: Callable[[], None]) -> Task:
+        if name == "killswitch-seal" and not seals:
+            raise RuntimeError("can't start new thread")
+        return kernel.running().process.spawn(name, work)
+
+    yield fencing, "spawn", spawn
     for module in _OPENERS:
         yield module, "open_tcp", open_tcp
 
 
 @contextmanager
-def installed(kernel: Kernel, network: Network, errors: list[str]) -> Iterator[None]:
-    """For the length of a run. `errors` collects what the product logged as an error of its own."""
+def installed(kernel: Kernel, network: Network, errors: list[str], *, seals: bool) -> Iterator[None]:
+    """For the length of a run. `errors` collects what the product logged as an error of its own; without `seals` there
+    is never a thread to be had for sealing, which is most of what follows a change."""
     kept: list[tuple[ModuleType, str, object]] = []
     try:
-        for module, name, value in _replacements(kernel, network, errors):
+        for module, name, value in _replacements(kernel, network, errors, seals):
             kept.append((module, name, getattr(module, name)))
             setattr(module, name, value)
         yield

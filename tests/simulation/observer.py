@@ -14,7 +14,7 @@ from tests.simulation.kernel import MS, Kernel
 from tests.simulation.server import SimRedis
 from tests.simulation.store import Value, type_name
 
-__all__ = ["Observer", "state_key"]
+__all__ = ["LEDGER", "PREFIX", "SWITCH", "Observer", "state_key"]
 
 PREFIX = "ks"
 LEDGER = f"{PREFIX}:ledger".encode()
@@ -60,6 +60,7 @@ class Observer:
             scope: (state_key(scope), f"{scope}:token".encode(), f"{scope}:epoch".encode())
             for scope in (SWITCH, *scopes)
         }
+        self.keys = frozenset([LEDGER, *(key for key, _, _ in self._keys.values())])  # all that it looks at
         self._last: dict[str, _Seen] = {}
         self._redis: SimRedis | None = None  # the process on this host now
         self._told: dict[str, int] = {}  # the highest epoch on record here

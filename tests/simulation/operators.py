@@ -8,8 +8,8 @@ from killswitch import Controller, EpochConflict, Settings, StoreRefused, StoreU
 from killswitch.control.outcome import Outcome
 from killswitch.store.wire import connect
 from tests.history.events import History
-from tests.simulation.kernel import Kernel, Process
-from tests.simulation.observer import PREFIX, SWITCH
+from tests.simulation.kernel import Kernel, Process, Task
+from tests.simulation.observer import LEDGER, PREFIX, SWITCH
 
 __all__ = ["Operator"]
 
@@ -25,11 +25,38 @@ class Operator:
         self._settings = settings
         self._count = 0
         self.is_waiting = False  # for the proof of a stop that is set
+        self._dozing: Task | None = None
+        self._urgent = ""
 
     @property
     def is_done(self) -> bool:
         """Whether it has nothing under way."""
         return all(task.is_done for task in self.process.tasks)
+
+    # -- between two actions ----------------------------------------------------------------------------------------
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it would hear of something urgent."""
+        return self._dozing is not None and not self._urgent
+
+    def urge(self, what: str) -> None:
+        """Something calls for it at once: "engage" or "permit"."""
+        self._urgent = what
+        if self._dozing is not None:
+            self._dozing.wake()
+
+    def doze(self, duration_ns: int) -> str:
+        """Does nothing for so long; what ended that before its time, or nothing."""
+        end = self._kernel.now + duration_ns
+        self._dozing = self._kernel.running()
+        while self._kernel.now < end and not self._urgent:
+            self._kernel.park(end)
+        self._dozing = None
+        what, self._urgent = self._urgent, ""
+        return what
+
+    # -- actions ----------------------------------------------------------------------------------------------------
 
     def _run(self, action: str, scope: str | None, wait_s: float | None, call: Callable[[], Outcome]) -> Outcome | None:
         self._count += 1
@@ -99,6 +126,11 @@ class Operator:
         return self._run("reduce", scope, None, call)
 
     def _look(self, scope: str | None) -> int:
+        """The epoch on record, by the tool for it, or with no more than redis-cli."""
+        if self._kernel.rng.random() < 0.75:
+            field = f"{scope or SWITCH}:epoch"
+            found = self._by_hand("HGET", LEDGER, field)
+            return int(found) if isinstance(found, bytes) and found.isdigit() else 0
         status = self._control.status()
         found = next((state for state in status.scopes if state.scope == scope), None)
         return found.epoch if found is not None else status.switch.epoch if scope is None else 0
@@ -107,14 +139,17 @@ class Operator:
         """Loads the function library again."""
         self._control.init(self.process.name)
 
+    def _by_hand(self, *words: str | bytes) -> object:
+        wire = connect(self._settings.endpoint, 1.0, "redis-cli")
+        try:
+            return wire.call(*words)
+        finally:
+            wire.close()
+
     def by_hand(self, *words: str) -> bool:
         """What redis-cli would send; whether it was done."""
         try:
-            wire = connect(self._settings.endpoint, 1.0, "redis-cli")
-            try:
-                wire.call(*words)
-            finally:
-                wire.close()
+            self._by_hand(*words)
         except (StoreRefused, StoreUnavailable):
             return False
         return True

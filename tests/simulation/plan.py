@@ -36,9 +36,9 @@ POINTS = (
 )
 SCOPES = ("symbol:EURUSD", "strategy:trend")
 _FAULTS = (
-    "stop", "stop", "starve", "crisis", "crisis", "kill", "leave", "join", "arrival", "hole", "hole", "hole", "deaf",
-    "deaf", "cut", "slow", "freeze", "refuse", "restart", "failover", "split", "flush", "swap", "twin", "unload",
-    "clock", "echo",
+    "stop", "stop", "starve", "crisis", "crisis", "kill", "leave", "join", "arrival", "arrival", "hole", "hole",
+    "deaf", "deaf", "cut", "slow", "freeze", "refuse", "refuse", "restart", "failover", "split", "flush", "swap",
+    "twin", "unload", "clock", "echo", "echo", "stale", "stale",
 )  # fmt: skip
 
 
@@ -68,6 +68,7 @@ class Plan:
     base_ns: int
     jitter_ns: int
     loss: float
+    seals: bool  # whether changes are sealed afterwards, as they are wherever there is a thread for it
     chances: dict[str, float] = field(default_factory=dict)
     longest_pause_ns: int = 0
     faults_ns: int = 0
@@ -144,6 +145,7 @@ def draw(seed: int, rng: Random) -> Plan:
         base_ns=log_uniform(rng, 30 * US, 3 * MS),
         jitter_ns=log_uniform(rng, 20 * US, 30 * MS),
         loss=rng.choice((0.0, 0.0, 0.01, 0.05)),
+        seals=rng.random() < 0.2,
         chances=_chances(rng),
         longest_pause_ns=rng.choice((2, lease_ms // 2, 3 * lease_ms)) * MS,
         faults_ns=faults_ns,

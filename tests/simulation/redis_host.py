@@ -15,14 +15,14 @@ import hiredis
 from tests.history.events import History
 from tests.simulation.kernel import MS, Kernel
 from tests.simulation.observer import Observer
-from tests.simulation.resp import encode, encode_error, encode_push
-from tests.simulation.server import NO_REPLY, ReplyError, SimRedis, SimSession
+from tests.simulation.resp import encode_push
+from tests.simulation.server import SimRedis, SimSession
 from tests.simulation.sockets import Note, Peer
 
 __all__ = ["RedisHost"]
 
-_LOOKS = frozenset(b"HELLO CLIENT INFO TIME HGETALL HMGET ZRANGE SUBSCRIBE EXISTS CONFIG TYPE GET PTTL".split())
-"""Commands of the product that change nothing."""
+_SWEEPS = frozenset((b"FLUSHALL", b"FLUSHDB", b"SWAPDB"))
+"""Commands that change keys without naming them."""
 
 Announced = Callable[[str, int], Note]
 
@@ -58,6 +58,7 @@ class RedisHost:
         self._history = history
         self._announced = announced
         self._state = "listening"
+        self.overhear: Callable[[str, list[bytes], Peer], None] | None = None  # an answer is about to be written
         self._lines: dict[SimSession, _Line] = {}
         self._queue: deque[tuple[_Line, list[bytes] | None]] = deque()
         if is_promoted:
@@ -106,16 +107,16 @@ class RedisHost:
         line.peer.close()
 
     def _execute(self, line: _Line, words: list[bytes]) -> None:
-        reply: Any
-        done: list[bytes] | None = words
-        try:
-            reply = self.redis.execute(line.session, words)
-            data = b"" if reply is NO_REPLY else encode(reply)
-        except ReplyError as error:
-            data, done = encode_error(str(error)), None
-        if words[0] not in _LOOKS and (words[0] != b"FCALL" or words[1] != b"ks_read"):
-            self.observer.look(self.redis, done)
-        pushes = self.redis.take_pushes()
+        redis = self.redis
+        data = redis.serve(line.session, tuple(words))
+        if words[0] in _SWEEPS or not self.observer.keys.isdisjoint(redis.changed):
+            self.observer.look(redis, None if data.startswith(b"-") else words)
+        if self.overhear is not None:
+            self.overhear(line.peer.client, words, line.peer)
+        if not redis.has_pushes:
+            line.peer.send(data)
+            return
+        pushes = redis.take_pushes()
         self._write([push for push in pushes if push[2]])
         if data:
             line.peer.send(data)

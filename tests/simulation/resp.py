@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["encode", "encode_error", "encode_push"]
+import hiredis
+
+from tests.simulation.store import ReplyError
+
+__all__ = ["Encoded", "decode", "encode", "encode_error", "encode_push"]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A reply that is ready to be sent."""
+
+    data: bytes
+
+
+def decode(data: bytes) -> Any:
+    """What a client reads in `data`. Raises ReplyError where that is an error."""
+    reader = hiredis.Reader(errors="surrogateescape", replyError=ReplyError)
+    reader.feed(data)
+    found = reader.gets()
+    if isinstance(found, ReplyError):
+        raise found
+    return found
 
 
 def _bulk(value: Any) -> bytes:
     if type(value) is bytes:
         return b"$%d\r\n%b\r\n" % (len(value), value)
+    if value is None:
+        return b"_\r\n"
     if type(value) is int:
         return b":%d\r\n" % value
     return encode(value)

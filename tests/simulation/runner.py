@@ -27,9 +27,12 @@ def _chunk(task: tuple[range, str | None]) -> tuple[int, list[Found]]:
     seeds, mutant = task
     found = []
     for seed in seeds:
-        verdict = simulate(seed, mutant)
-        if verdict.violations:
-            found.append(Found(seed, tuple(map(str, verdict.violations))))
+        try:
+            wrong = tuple(map(str, simulate(seed, mutant).violations))
+        except Exception as error:  # of the product or of the world: either is to be looked at
+            wrong = (f"the run ended in {type(error).__name__}: {error}",)
+        if wrong:
+            found.append(Found(seed, wrong))
     gc.collect()
     return len(seeds), found
 

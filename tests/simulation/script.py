@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from killswitch.control.outcome import Verdict
 from tests.simulation.faults import Faults
-from tests.simulation.kernel import MS, SECOND
-from tests.simulation.observer import PREFIX
+from tests.simulation.kernel import MS, SECOND, Kernel
+from tests.simulation.observer import SWITCH, state_key
 from tests.simulation.operators import Operator
 from tests.simulation.plan import SCOPES, log_uniform
 from tests.simulation.world import World
 
 __all__ = ["play"]
 
-_KEYS = (f"{PREFIX}:state", *(f"{PREFIX}:state:{scope}" for scope in SCOPES))
+_KEYS = tuple(state_key(scope).decode() for scope in (SWITCH, *SCOPES))
 _RAW = (
     ("SET", "{key}", "ENGAGED by hand {n}"),
     ("SET", "{key}", "ENGAGED by hand {n}"),
@@ -45,17 +46,22 @@ def play(world: World) -> None:
 
 
 def _operate(world: World, operator: Operator) -> None:
-    rng, kernel = world.rng, world.kernel
-    longest = 2 * world.plan.lease_ms * MS
+    rng, kernel, lease_ns = world.rng, world.kernel, world.plan.lease_ms * MS
+    end = world.plan.faults_ns
     if operator is world.operators[0]:
         # What goes wrong around the hot moment goes wrong around a stop.
-        kernel.sleep(max(int(rng.gauss(world.plan.hot_ns, longest / 6)), 10 * MS))
+        operator.doze(max(int(rng.gauss(world.plan.hot_ns, lease_ns / 3)), 10 * MS))
         operator.engage(None, rng.choice((None, 0.0014 * world.plan.lease_ms)))
-    while True:
-        kernel.sleep(min(log_uniform(rng, 10 * MS, longest), max(world.plan.faults_ns - kernel.now, 0)))
-        if kernel.now >= world.plan.faults_ns:
+    while kernel.now < end:
+        urgent = operator.doze(min(log_uniform(rng, 10 * MS, 2 * lease_ns), end - kernel.now))
+        if kernel.now >= end:
             return
-        _act(world, operator)
+        if urgent == "engage":
+            operator.engage(None, rng.choice((0.8, 1.6)) * world.plan.lease_ms / 1000)
+        elif urgent == "permit":
+            operator.reset(None, 1)
+        else:
+            _act(world, operator)
 
 
 def _act(world: World, operator: Operator) -> None:
@@ -79,15 +85,13 @@ def _act(world: World, operator: Operator) -> None:
 
 def _close(world: World, closer: Operator) -> None:
     """Takes off who is lost, proves that all others are quiet, and permits: in quiet nothing may be in the way."""
-    kernel = world.kernel
+    kernel, quiet_ns = world.kernel, world.plan.faults_ns
     others = [operator for operator in world.operators if operator is not closer]
-    while not all(operator.is_done or operator.is_waiting for operator in others):
-        kernel.sleep(10 * MS)
+    _until(kernel, 1 << 62, lambda: all(operator.is_done or operator.is_waiting for operator in others))
     if world.hosts[world.master].redis.library is None:
         closer.initialise()
-    limit = world.plan.faults_ns + 2 * SECOND
-    while kernel.now < limit and not all(trader.is_settled(world.plan.faults_ns) for trader in world.traders.values()):
-        kernel.sleep(10 * MS)
+    traders = list(world.traders.values())
+    _until(kernel, quiet_ns + 2 * SECOND, lambda: all(trader.is_settled(quiet_ns) for trader in traders))
     for _ in range(3):
         for trader in world.lost_members():
             if closer.leave_for(trader.worker_id):
@@ -96,18 +100,28 @@ def _close(world: World, closer: Operator) -> None:
         world.closing = str(outcome.verdict) if outcome else "nothing"
         if world.closing == Verdict.QUIET:
             break
+    _permit_all(world, closer)
+    if world.rng.random() < 0.05:
+        kernel.sleep(4 * SECOND)  # nobody may close of its own accord
+    for trader in traders:
+        trader.is_leaving = True
+    kernel.sleep(SECOND // 20)
+    _until(kernel, 1 << 62, lambda: all(operator.is_done for operator in others))
+    _until(kernel, kernel.now + SECOND, lambda: not any(trader.in_flight for trader in traders if trader.is_alive))
+
+
+def _until(kernel: Kernel, limit_ns: int, condition: Callable[[], bool]) -> None:
+    while kernel.now < limit_ns and not condition():
+        kernel.sleep(10 * MS)
+
+
+def _permit_all(world: World, closer: Operator) -> None:
+    """Everything that is closed, and then everybody opens: within one and a half renewals, by the slowest clock."""
+    kernel = world.kernel
     for scope in (*SCOPES, None):
         # One may find a change that nobody has recorded yet, and be refused for it; a time limit may end meanwhile.
-        if not any(closer.reset(scope, 1) for _ in range(4)):
+        if not world.permits(scope) and not any(closer.reset(scope, 1) for _ in range(4)):
             world.errors.append(f"a reset of {scope or 'the switch'} was not done in quiet")
-    world.permitted_ns = kernel.now
-    kernel.sleep(int(1.5 * world.plan.renew_ms / 0.9 * MS) + SECOND // 20)
-    world.expect_open()
-    for trader in world.traders.values():
-        trader.is_leaving = True
-    limit = kernel.now + SECOND
-    kernel.sleep(SECOND // 20)
-    while not all(operator.is_done for operator in others):
-        kernel.sleep(10 * MS)
-    while kernel.now < limit and any(trader.in_flight for trader in world.traders.values() if trader.is_alive):
-        kernel.sleep(20 * MS)
+    limit_ns = kernel.now + int(1.5 * world.plan.renew_ms / 0.9 * MS) + SECOND // 20
+    _until(kernel, limit_ns, lambda: not world.closed())
+    world.errors += world.closed()

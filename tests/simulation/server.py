@@ -16,12 +16,15 @@ from typing import Any
 from tests.simulation import commands_aggregate, commands_function, commands_server, commands_stream  # noqa: F401
 from tests.simulation.commands import TABLE, check_arity
 from tests.simulation.lua_redis import Function, library_name, load_functions, run_function
+from tests.simulation.resp import Encoded, decode, encode, encode_error
 from tests.simulation.store import ReplyError, Snapshot, Store
 
 __all__ = ["NO_REPLY", "ReplyError", "SimRedis", "SimSession", "Snapshot"]
 
 NO_REPLY = commands_server.NO_REPLY
 NO_HISTORY = "0" * 40
+
+Words = tuple[bytes, ...]
 
 _REFUSED = {
     "OOM": "OOM command not allowed when used memory > 'maxmemory'.",
@@ -81,6 +84,7 @@ class SimRedis:
         self.sessions: list[SimSession] = []
         self._next_id = 0
         self._pushes: list[tuple[SimSession, list[Any], bool]] = []
+        self.changed: list[bytes] = []
         self._current: SimSession | None = None
         self._writes_allowed = True
         if library is not None:
@@ -109,14 +113,31 @@ class SimRedis:
         Raises:
             ReplyError: an error reply. What the command changed before it stays changed, and is announced.
         """
-        assert session.is_open, "a command from a connection that has ended"
         words = tuple(arg if type(arg) is bytes else str(arg).encode(errors="replace") for arg in args)
+        reply = self._run(session, words)
+        return decode(reply.data) if type(reply) is Encoded else reply
+
+    def serve(self, session: SimSession, words: Words) -> bytes:
+        """Runs one command and returns what goes to the client: its reply, or its error; empty where there is none.
+        `changed` are the keys that it changed."""
+        self.changed = []
+        try:
+            reply = self._run(session, words)
+        except ReplyError as error:
+            return encode_error(str(error))
+        if type(reply) is Encoded:
+            return reply.data
+        return b"" if reply is NO_REPLY else encode(reply)
+
+    def _run(self, session: SimSession, words: Words) -> Any:
+        assert session.is_open, "a command from a connection that has ended"
         found = TABLE.get(words[0]) or TABLE.get(words[0].upper())
         if found is None:
             raise ReplyError(commands_server.unknown(words))
         if not check_arity(found, len(words)):
             raise ReplyError(f"ERR wrong number of arguments for '{found.name}' command")
-        self.refuse(found.name, write=found.write, deny_oom=found.deny_oom)
+        if self.refusing is not None:
+            self.refuse(found.name, write=found.write, deny_oom=found.deny_oom)
         store = self.store
         store.begin(session.database)
         self._current = session
@@ -142,7 +163,7 @@ class SimRedis:
         if affected or (refusing == "MISCONF" and name == "ping"):
             raise ReplyError(_REFUSED[refusing])
 
-    def script_command(self, words: tuple[bytes, ...]) -> Any:
+    def script_command(self, words: Words) -> Any:
         """One command of a running function. Raises ReplyError."""
         if not words:
             raise ReplyError("ERR Please specify at least one argument for this redis lib call")
@@ -158,7 +179,7 @@ class SimRedis:
             raise ReplyError("ERR This Redis command is not allowed from script")
         return found.run(self if found.of_server else self.store, words[1:])
 
-    def call_function(self, name: bytes, key_count: int, words: tuple[bytes, ...], *, read_only: bool = False) -> Any:
+    def call_function(self, name: bytes, key_count: int, words: Words, *, read_only: bool = False) -> Encoded:
         """FCALL. Raises ReplyError."""
         function = self.functions.get(name)
         if function is None:
@@ -172,7 +193,7 @@ class SimRedis:
             raise ReplyError("ERR Can not execute a script with write flag using *_ro command.")
         self._writes_allowed = not reads
         try:
-            return run_function(self, function, key_count, words)
+            return Encoded(run_function(self, function, key_count, words))
         finally:
             self._writes_allowed = True
 
@@ -195,6 +216,11 @@ class SimRedis:
         """Queues a message for `session`; `before`: written before the reply that is under way."""
         self._pushes.append((session, message, before))
 
+    @property
+    def has_pushes(self) -> bool:
+        """Whether `take_pushes` would return any."""
+        return bool(self._pushes)
+
     def take_pushes(self) -> list[tuple[SimSession, list[Any], bool]]:
         """What the last executions wrote besides their replies, as (session, push, before the reply); empties it.
 
@@ -211,7 +237,7 @@ class SimRedis:
                 self.push(session, [b"invalidate", None], before=False)
 
     def _announce(self, author: SimSession | None) -> None:
-        changed = sorted(self.store.touched)
+        changed = self.changed = sorted(self.store.touched)
         self.store.touched.clear()
         for session in self.sessions:
             for prefix in session.prefixes:

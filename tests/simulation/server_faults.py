@@ -21,6 +21,8 @@ _STATE = f"{PREFIX}:state"
 class ServerFaults(Trouble):
     """Faults of whichever server is the master then."""
 
+    _refusal = 0
+
     def _freeze(self) -> None:
         host = self._master
         if not host.is_frozen:
@@ -28,14 +30,25 @@ class ServerFaults(Trouble):
             self._during("freeze", host.host, self._duration(), host.thaw)
 
     def _refuse(self) -> None:
+        """Refuses what writes; half of the time for longer than any lease, and somebody wants to stop the fleet."""
         redis, word = self._master.redis, self._rng.choice(_REFUSALS)
-        if redis.refusing is None:
-            redis.refusing = word
+        if redis.refusing is not None:
+            return
+        redis.refusing = word
 
-            def accept() -> None:
+        def accept() -> None:
+            if redis is self._master.redis:  # one that was demoted meanwhile goes on refusing
                 redis.refusing = None
 
-            self._during(f"refuses: {word}", self._master.host, self._duration(), accept)
+        duration_ns = self._duration()
+        if self._rng.random() < 0.5:
+            duration_ns = int(self._rng.uniform(1.2, 3) * self._world.plan.lease_ms * MS)
+            self._world.urge("engage", duration_ns)
+        self._refusal = self._during(f"refuses: {word}", self._master.host, duration_ns, accept)
+
+    def _stops_refusing(self) -> None:
+        """The process that refused is about to end, or to be the master no more."""
+        self._end(self._refusal)
 
     def _unload(self) -> None:
         """Somebody flushes the function library."""
@@ -90,6 +103,7 @@ class ServerFaults(Trouble):
         def die() -> None:
             if host.redis is redis and host.state() == "listening":
                 data = redis.snapshot() if kind == "all" else kept[0] if kind == "old" else Snapshot({}, redis.library)
+                self._stops_refusing()
                 host.kill(silently=self._rng.random() < 0.3)
                 host.observer.lose(f"restarted with {kind}")
                 again = partial(self._born, host, data)
@@ -115,6 +129,7 @@ class ServerFaults(Trouble):
         def promote() -> None:
             if self._master is not host or host.state() != "listening" or world.routes:
                 return
+            self._stops_refusing()
             self._note("fail-over", "begin", host.host)
             host.observer.lose("failed over")
             made = world.new_redis(redis.snapshot() if planned else data, redis.replid)
@@ -141,6 +156,7 @@ class ServerFaults(Trouble):
             link.block()
 
         def promote() -> None:
+            self._stops_refusing()
             world.master = world.add_host(world.new_redis(data, redis.replid), is_promoted=True).host
 
         def refuse() -> None:

@@ -36,8 +36,10 @@ class Link:
         """How long the next packet takes."""
         rng = self.kernel.rng
         delay = self.base_ns + int(rng.random() ** 3 * self.jitter_ns)
+        if not self.loss:
+            return delay
         again = _RETRANSMIT_NS
-        while self.loss and rng.random() < self.loss and again < 4 * SECOND:
+        while rng.random() < self.loss and again < 4 * SECOND:
             delay += again
             again *= 2
         return delay
@@ -70,7 +72,9 @@ class Pipe:
     def send(self, data: bytes | None, note: Note | None = None) -> None:
         """Sends bytes, or None for the end. `note` is called when they have arrived."""
         kernel = self.link.kernel
-        self._last = max(kernel.now + self.link.delay(), self._last)
+        due = kernel.now + self.link.delay()
+        if due > self._last:
+            self._last = due
         self._packets.append((self._last, data, note))
         kernel.at(self._last, self._arrive)
 
@@ -96,6 +100,12 @@ class Pipe:
         """It does again."""
         self._is_held = False
         self.unstick(self.link.kernel.now + self.link.base_ns)
+
+    def let_through(self) -> None:
+        """What was held back comes through, and nothing after it."""
+        kernel = self.link.kernel
+        self.let_go()
+        kernel.at(kernel.now + self.link.base_ns + 1, self.hold)
 
     def unstick(self, at: int) -> None:
         """What was held back arrives at `at` (true ns)."""
@@ -124,6 +134,7 @@ class SimSocket:
         self._given_back = given_back
         self._kernel = process.kernel
         self._timeout_s: float | None = None
+        self.is_readable = False  # whether there are bytes, an end or an error to be had without waiting
         self._buffer = bytearray()
         self._ended = False
         self._error: OSError | None = None
@@ -171,6 +182,7 @@ class SimSocket:
         if self._buffer:
             data = bytes(self._buffer[:limit])
             del self._buffer[:limit]
+            self.is_readable = bool(self._buffer) or self._ended or self._error is not None
             return data
         if self._error is not None:
             raise self._error
@@ -190,15 +202,11 @@ class SimSocket:
         if self.is_closed:
             raise OSError(9, "Bad file descriptor")
 
-    @property
-    def is_readable(self) -> bool:
-        """Whether there are bytes, an end or an error to be had without waiting."""
-        return bool(self._buffer) or self._ended or self._error is not None
-
     def arrive(self, data: bytes | None, note: Note | None) -> None:
         """Bytes, or the end, reached this host."""
         if self.is_closed or self._error is not None:
             return
+        self.is_readable = True
         if data is None:
             self._ended = True
         else:
@@ -212,6 +220,7 @@ class SimSocket:
         if self.is_closed or self._error is not None:
             return
         self._error = error
+        self.is_readable = True
         if self.up is not None:
             self.up.is_cut = True
         self._tell()

@@ -30,6 +30,8 @@ NOT_A_FLOAT = "ERR value is not a valid float"
 SYNTAX = "ERR syntax error"
 _INTEGER = re.compile(rb"0|-?[1-9][0-9]{0,18}")
 
+_ZERO = ord("0")
+
 StreamId = tuple[int, int]
 
 
@@ -79,6 +81,8 @@ def type_name(value: Value | None) -> bytes:
 
 def integer(text: bytes) -> int:
     """A whole number as the server parses it. Raises ReplyError."""
+    if len(text) < 19 and text.isdigit() and (text[0] != _ZERO or len(text) == 1):
+        return int(text)
     if _INTEGER.fullmatch(text) and -(2**63) <= (number := int(text)) < 2**63:
         return number
     raise ReplyError(NOT_AN_INTEGER)
@@ -137,7 +141,7 @@ class Store:
 
     def find(self, key: bytes) -> Value | None:
         """The value under `key`; one whose time is over is removed first."""
-        if key in self.ends and self.is_over(key):
+        if self.ends and key in self.ends and self.is_over(key):
             self.remove(key)
             return None
         return self.values.get(key)

@@ -51,9 +51,9 @@ class Trader:
         self._pace_ns = pace_ns
         self._rng: Random = kernel.rng
         self._dozing: list[Task] = []
-        self.on_open: Callable[[], None] | None = None  # called once, when its gate opens first
+        self._awaited: list[tuple[bool, Callable[[], None]]] = []
         self._orders = 0
-        self._answered = -1  # when it last read the state
+        self._answered = -1  # when it asked for what it read last
         self._passed: set[str] = set()
         self._confirmed_ns: int | None = None
         process.on_death.append(self._died)
@@ -67,8 +67,12 @@ class Trader:
         """What its gate last showed."""
         return self.agent is not None and self.agent.gate.picture.is_open
 
+    def when(self, is_open: bool, call: Callable[[], None]) -> None:
+        """Calls `call` once, when its gate is shown a picture next that is open, or one that is not."""
+        self._awaited.append((is_open, call))
+
     def is_settled(self, since: int) -> bool:
-        """Whether it has read the state after `since`, or is gone."""
+        """Whether it has asked after `since`, and was answered, or is gone."""
         return not self.is_alive or (not self.is_leaving and self._answered >= since)
 
     def begin(self, threads: int) -> None:
@@ -99,6 +103,11 @@ class Trader:
     def watcher(self) -> Task | None:
         """The thread that watches the switch for it."""
         return next((task for task in self.process.tasks if "watcher" in task.name and not task.is_done), None)
+
+    def has_news(self) -> bool:
+        """Whether something has arrived that its watcher has not read."""
+        held = self._network.sockets.get(self.name, {}).values()
+        return any(socket.is_readable and socket.readers for socket in held)
 
     def alert(self) -> None:
         """A tick comes in for everybody: the moments around a change are the ones that matter."""
@@ -188,11 +197,12 @@ class Trader:
         confirmed = watcher.watch.confirmed_ns if watcher else None
         if confirmed is not None and confirmed != self._confirmed_ns:
             self._confirmed_ns = confirmed
-            self._answered = self._kernel.now
-            self._tell("answer", sent=self.process.true_time(confirmed))
-        if picture.is_open and self.on_open is not None:
-            self.on_open()
-            self.on_open = None
+            self._answered = self.process.true_time(confirmed)
+            self._tell("answer", sent=self._answered)
+        due = [call for is_open, call in self._awaited if is_open == picture.is_open]
+        self._awaited = [(is_open, call) for is_open, call in self._awaited if is_open != picture.is_open]
+        for call in due:
+            call()
         self._tell("view", open=picture.is_open, code=str(picture.code), epoch=picture.epoch)
 
     @property

@@ -54,7 +54,7 @@ class Trouble:
         """Everything is whole again."""
         for trader in self._world.traders.values():
             if trader.watcher is not None:
-                trader.watcher.catch(lambda: None)
+                trader.watcher.let_go()
         for number in list(self._ends):
             self._end(number)
 

@@ -12,7 +12,7 @@ from tests.simulation.kernel import MS, SECOND, Kernel, Process
 from tests.simulation.machine import installed
 from tests.simulation.mutants import Mutant
 from tests.simulation.network import Listener, Network
-from tests.simulation.observer import PREFIX, SWITCH
+from tests.simulation.observer import PREFIX, SWITCH, state_key
 from tests.simulation.operators import Operator
 from tests.simulation.plan import SCOPES, Plan, draw, log_uniform, settings_of
 from tests.simulation.redis_host import RedisHost
@@ -72,7 +72,6 @@ class World:
         self._at_next: dict[str, list[Callable[[], None]]] = {}
         self.wall_offset_ms = 0  # by which the servers' clock was set wrong
         self.closing = ""  # the verdict of the last engagement, in quiet
-        self.permitted_ns = 0
         self.kernel.calm_from = self.plan.faults_ns
         self.library = broken.library(_LIBRARY) if broken.library else _LIBRARY
         self.read_gate = broken.read_gate
@@ -154,7 +153,22 @@ class World:
     @property
     def is_open(self) -> bool:
         """Whether the master's switch says so."""
-        return self.hosts[self.master].redis.store.values.get(f"{PREFIX}:state".encode()) in (b"SAFE", b"REDUCING")
+        return self.permits(None)
+
+    def permits(self, scope: str | None) -> bool:
+        """Whether the master's switch, or a scope, permits anything; an absent scope is in nobody's way."""
+        value = self.hosts[self.master].redis.store.values.get(state_key(scope or SWITCH))
+        return value in (b"SAFE", b"REDUCING") or (value is None and scope is not None)
+
+    def urge(self, what: str, within_ns: int) -> None:
+        """Soon something makes whoever is free "engage" or "permit"."""
+
+        def now() -> None:
+            free = next((operator for operator in self.operators if operator.is_free), None)
+            if free is not None and self.kernel.now < self.plan.faults_ns:
+                free.urge(what)
+
+        self.kernel.at(self.kernel.now + log_uniform(self.rng, 1000, max(within_ns, 2000)), now)
 
     def calm(self) -> None:
         """The faults are over."""
@@ -171,15 +185,13 @@ class World:
         """Who may still be in the membership and is not coming back."""
         return [trader for trader in self.traders.values() if not trader.is_alive]
 
-    def expect_open(self) -> None:
-        """Notes as an error each living worker that is closed though all is well and permitted. It is not where a
-        command held up in the network engaged once more."""
+    def closed(self) -> list[str]:
+        """Each living worker that is closed though all is well and permitted, with its reason. None where a command
+        held up in the network engaged once more."""
         if not self.is_open:
-            return
-        for trader in self.traders.values():
-            view = trader.agent.gate.picture if trader.is_alive and trader.agent else None
-            if view is not None and not view.is_open:
-                self.errors.append(f"{trader.name} is still closed ({view.code}: {view.reason})")
+            return []
+        views = [(t, t.agent.gate.picture) for t in self.traders.values() if t.is_alive and t.agent]
+        return [f"{t.name} is still closed ({view.code}: {view.reason})" for t, view in views if not view.is_open]
 
     def run_until_done(self, operator: Operator) -> None:
         """Goes on until `operator` has finished, and then ends the record."""
@@ -247,7 +259,7 @@ class World:
     def run(self, play: Callable[[World], None]) -> History:
         """Sets everything up and lets `play` make time go on."""
         plain_show = gate_module.Gate.show
-        with installed(self.kernel, self.network, self.errors):
+        with installed(self.kernel, self.network, self.errors, seals=self.plan.seals):
             gate_module.Gate.show = gates_shown(plain_show)  # type: ignore[method-assign,assignment]
             try:
                 self._set_up()
