@@ -28,11 +28,13 @@ def _mode(text: str) -> str:
 
 
 def _proof(entry: AuditEntry) -> Cell:
-    """How the wait for the workers ended, and after how long; empty where nobody waited."""
+    """How the wait for the workers ended, and after how long if it brought a proof; empty where nobody waited."""
     if entry.outcome is None:
         return ""
-    after = f" {span(entry.outcome.waited_ms)}" if entry.outcome.waited_ms >= 0 else ""
-    return clean(f"{entry.outcome.verdict}{after}"), _PROOFS.get(entry.outcome.verdict, "stop")
+    verdict, after = entry.outcome.verdict, ""
+    if verdict in _PROOFS and entry.outcome.waited_ms >= 0:
+        after = f" {span(entry.outcome.waited_ms)}"
+    return clean(f"{verdict}{after}"), _PROOFS.get(verdict, "stop")
 
 
 def _row(entry: AuditEntry) -> tuple[Cell, ...]:

@@ -48,8 +48,11 @@ def command(seal: bool, max_unsealed_s: int | None, anchors: tuple[str, ...], ex
     altered or taken, epochs that do not rise. An end that was cut off, and a chain that was built anew by somebody who
     can write to the record and to its seals, is found against an anchor only.
 
+    Ends with 0 when all is well, 6 when something is wrong, 7 when changes have gone unsealed for too long, and 69 when
+    it could not look, or not at all of it. Nothing is changed, unless with --seal.
+
     \b
-    killswitch audit verify
+    killswitch audit verify --anchor /var/lib/killswitch/anchors.jsonl --max-unsealed 10m
     killswitch audit verify --output json | jq '.findings[] | .kind'
     """
     from killswitch import Auditor, Settings
