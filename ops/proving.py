@@ -120,8 +120,8 @@ def verdict_lines(outcome: Outcome, paint: Any) -> list[str]:
     told = f"{waiting} of {everyone} workers not proved quiet" if everyone else "not proved quiet"
     if outcome.verdict == Verdict.FENCED:
         text = (
-            "No gate is open and none of their orders can reach a sink any more, however late they wake up. One that "
-            "had reached its sink before may work there: look for it."
+            "What was permitted before this stop has ended there: none of those orders can reach a sink any more, "
+            "however late they wake up. One that had reached its sink before may work there: look for it."
         )
         head = f"{paint('FENCED', 'warn')}  {told}, but fenced, {after}, epoch {outcome.epoch}"
         return [head, *_all_pending_lines(outcome), *wrap(text, indent="  ")]
@@ -139,8 +139,8 @@ def verdict_lines(outcome: Outcome, paint: Any) -> list[str]:
         )
     elif outcome.leases_out:
         text = (
-            "Every lease has run out: no gate is open any more, not even there. Orders that had passed their gate may "
-            "still reach the broker: look for them there."
+            "Every lease has run out and the stop stands: no gate is open any more, not even there. Orders that had "
+            "passed their gate may still reach the broker: look for them there."
         )
     elif outcome.lease_bound_ms is None:
         text = (
@@ -148,8 +148,13 @@ def verdict_lines(outcome: Outcome, paint: Any) -> list[str]:
             "min-replicas-to-write is 0, or may not be read. Make sure that the old master is down. The engagement "
             "stays; run it again with --wait for the proof."
         )
+    elif outcome.lease_bound_ms <= outcome.waited_ms:
+        text = (
+            "What was permitted before this stop has run out, but it is not known that the stop still stands: somebody "
+            "may have permitted trading meanwhile. `killswitch status` shows what is so."
+        )
     else:
-        left_ms = max(outcome.lease_bound_ms - outcome.waited_ms, 0)
+        left_ms = outcome.lease_bound_ms - outcome.waited_ms
         text = (
             f"Leases may still run: until {wall_text(wall_ms() + int(left_ms))} ({span(left_ms)} from now) a gate may"
             " be open at these workers. The engagement stays; run it again with --wait for the proof."

@@ -8,8 +8,9 @@
  *
  *   worlds:    -DSAME_ID both lives write one row; -DLOSS, -DLOSS_LATER a row vanishes while its worker goes on; -DRETAIN a row is forgotten
  *              after long silence; -DONE_WORKER, -DBYSTANDER, -DSTRAYS beats that come late; -DCHANGES=n
+ *              -DHAND the second operator may stop by hand, once, without an epoch until a beat comes by
  *   mutations: -DREAD_THEN_REGISTER -DSNAPSHOT_THEN_WRITE -DANY_QUIET -DNO_RIVAL -DRIVAL_BY_LAST_WORDS
- *              -DRIVAL_UNLESS_QUIET -DLEAVE_WITH_RIVAL
+ *              -DRIVAL_UNLESS_QUIET -DLEAVE_WITH_RIVAL -DOVERLOOKS_HAND
  *              -DLEAVE_WITH_ORDER -DLEAVE_ANY -DGONE_IS_QUIET -DEMPTY_IS_QUIET
  */
 #include "common.h"
@@ -27,9 +28,11 @@
 
 bool safe = true;
 byte epoch = 1;
+bool recorded = true;           /* false: the stop was written by hand, and has no epoch yet */
 byte said;                      /* QUIET was said at this epoch */
 
-typedef Row { bool member; bool known; byte instance; bool closed; byte held; byte quiet; bool rival };
+/* instance: who wrote it, 0 when that one took its leave; rival: another life that may live on, 0 none */
+typedef Row { bool member; bool known; byte instance; bool closed; byte held; byte quiet; byte rival };
 Row row[ROWS];
 
 bool alive[LIVES];              /* it runs, or is stopped and may wake */
@@ -69,13 +72,25 @@ Beat stray;
 #else
 #define FORGETS false
 #endif
+/* ks_leave */
 #if defined(LEAVE_ANY)
 #define MAY_LEAVE true
 #elif defined(LEAVE_WITH_RIVAL)
 #define MAY_LEAVE (row[ROW(me)].instance == me + 1)
-#else
-#define MAY_LEAVE (row[ROW(me)].instance == me + 1 && !row[ROW(me)].rival)   /* the row speaks for another life as well */
+#else       /* the row tells of nobody else */
+#define MAY_LEAVE (row[ROW(me)].instance == me + 1 && !row[ROW(me)].rival || row[ROW(me)].instance == 0 && row[ROW(me)].rival == me + 1)
 #endif
+inline leaves() {
+    if
+    :: MAY_LEAVE -> clear_row(ROW(me)); REACH(2)
+    :: else ->
+       if
+       :: row[ROW(me)].instance == me + 1 -> row[ROW(me)].instance = 0; REACH(6)   /* the other one's only trace */
+       :: row[ROW(me)].instance != me + 1 && row[ROW(me)].rival == me + 1 -> row[ROW(me)].rival = 0; REACH(7)
+       :: else
+       fi
+    fi
+}
 #ifdef LEAVE_WITH_ORDER
 #define LEAVES true
 #else
@@ -97,8 +112,11 @@ inline drop_stray() { stray.sent = false; stray.sender = 0; stray.closed = false
 /* ks_beat */
 inline writes(life, is_closed, holds) {
     row[ROW(life)].member = true;
+    if :: !recorded -> epoch++; recorded = true :: else fi;
+    if :: row[ROW(life)].rival == life + 1 -> row[ROW(life)].rival = 0 :: else fi;             /* none of itself */
     if
-    :: row[ROW(life)].known && row[ROW(life)].instance != life + 1 && RIVAL(ROW(life)) -> row[ROW(life)].rival = true
+    :: row[ROW(life)].known && row[ROW(life)].instance != 0 && row[ROW(life)].instance != life + 1 && RIVAL(ROW(life)) ->
+       row[ROW(life)].rival = row[ROW(life)].instance
     :: else
     fi;
     row[ROW(life)].known = true; row[ROW(life)].instance = life + 1;
@@ -108,7 +126,7 @@ inline writes(life, is_closed, holds) {
 
 inline clear_row(r) {
     row[r].member = false; row[r].known = false; row[r].instance = 0;
-    row[r].closed = false; row[r].held = 0; row[r].quiet = 0; row[r].rival = false
+    row[r].closed = false; row[r].held = 0; row[r].quiet = 0; row[r].rival = 0
 }
 
 #define SAYS (safe -> epoch : 0)
@@ -134,7 +152,7 @@ proctype worker(byte me) {
           LEAVE_BEHIND;
           picture = 0; registered = false; answer = NOTHING;
           if
-          :: MAY_LEAVE -> clear_row(ROW(me)); REACH(2)
+          :: leaves()
           :: true                                                                              /* Redis did not answer: the row stays */
           fi;
           break }
@@ -162,7 +180,7 @@ active proctype server() {
     do
     :: atomic { LOSES && row[ROWS - 1].member -> clear_row(ROWS - 1) }
     :: atomic { FORGETS && row[ROWS - 1].member && row[ROWS - 1].held == 0 -> clear_row(ROWS - 1) }   /* silent for retain_ms */
-    :: atomic { row[0].rival && !(alive[0] && alive[1]) && NO_STRAY -> row[0].rival = false }   /* so was the other life */
+    :: atomic { row[0].rival && !alive[row[0].rival - 1] && NO_STRAY -> row[0].rival = 0 }     /* so was the other life */
     od
 }
 
@@ -187,11 +205,17 @@ active proctype server() {
 #define SOMEBODY (members > 0)
 #endif
 
+#ifdef OVERLOOKS_HAND
+#define VOIDS on_record
+#else
+#define VOIDS true              /* whatever is on record besides: proof of the older stop is void */
+#endif
+
 /* engage --wait. `before`: members of earlier looks, which may not vanish without a word. */
 active proctype operator() {
     byte e, i, now_epoch;
     byte members, before;
-    bool all_quiet, engaged;
+    bool all_quiet, engaged, on_record;
 #ifdef SNAPSHOT_THEN_WRITE
     byte snapshot;
     atomic { snapshot = row[0].member + 2 * row[ROWS - 1].member };
@@ -209,12 +233,13 @@ active proctype operator() {
              i++ }
        :: i == ROWS -> break
        od;
-       atomic { engaged = !safe; now_epoch = epoch };
-       if :: now_epoch > e -> e = now_epoch; all_quiet = false :: else fi;    /* proof of the older stop is void */
+       atomic { engaged = !safe; now_epoch = epoch; on_record = recorded };
+       if :: now_epoch > e && VOIDS -> e = now_epoch; all_quiet = false :: else fi;    /* proof of the older stop is void */
        if
        :: !engaged -> break                                   /* somebody changed it: UNCERTAIN */
        :: engaged && all_quiet && SOMEBODY ->
-          atomic { said = MAX(said, e); REACH(3); if :: members == 3 -> REACH(4) :: else fi }
+          atomic { said = MAX(said, now_epoch); REACH(3);      /* of the stop that stands: nothing permitted before it */
+                   if :: members == 3 -> REACH(4) :: else fi }
           break
        :: engaged && !(all_quiet && SOMEBODY) -> before = before | members; looked = true
        :: break                                               /* the wait is over: UNCERTAIN */
@@ -223,8 +248,14 @@ active proctype operator() {
 }
 
 active proctype second_operator() {
+#ifdef HAND
+    bool pressed;
+#endif
     do
-    :: atomic { epoch < CHANGES -> if :: safe = !safe :: !safe fi; epoch++ }
+    :: atomic { epoch < CHANGES -> if :: safe = !safe :: !safe fi; epoch++; recorded = true }
+#ifdef HAND
+    :: atomic { safe && !pressed -> pressed = true; safe = false; recorded = false; REACH(8) }
+#endif
     od
 }
 

@@ -6,10 +6,11 @@
  * Left out: the push. It only closes, so without it more is permitted than with it.
  * A tick is a unit of global time; nothing else takes time, anything may be held up for any number of ticks.
  *
- *   sizes:     -DL=n lease (3), -DM=n how long a cut-off master still answers (2), -DWAIT=n what the operator waits
+ *   sizes:     -DL=n lease (3), -DM=n how long a cut-off master still answers, in true time (2), -DWAIT=n what the
+ *              operator waits, on its own clock
  *   worlds:    -DSLOW the worker's clock, -DFAST the operator's clock, -DSPLIT, -DREFUSE, -DTTL=n, -DAGAIN a second
- *              operator permits and engages again
- *   mutations: -DRECEIPT -DKEEP -DNO_NONCE -DREAD_RENEWAL -DFIRST_STOP -DCLAIM_WHILE_SAFE
+ *              operator permits and engages again, with -DHAND by hand, which nobody has recorded yet
+ *   mutations: -DRECEIPT -DKEEP -DNO_NONCE -DREAD_RENEWAL -DFIRST_STOP -DCLAIM_WHILE_SAFE -DLOOK_EARLY -DOVERLOOKS_HAND
  */
 #include "common.h"
 #ifndef L
@@ -31,8 +32,13 @@
 #ifndef TTL_SLACK
 #define TTL_SLACK 0
 #endif
+#ifdef FAST
+#define GAIN(ticks) (((ticks) - 1 + L) / (L + 1))   /* a tick in each lease and one more, the first at once */
+#else
+#define GAIN(ticks) 0
+#endif
 #ifndef WAIT
-#define WAIT (BOUND + SPLIT_MS)
+#define WAIT (BOUND + SPLIT_MS + GAIN(BOUND + SPLIT_MS))
 #endif
 #define FOREVER (L + M + 4) /* times are not told apart beyond this */
 #define OLDER(age, limit) age = MIN(age + 1, limit)
@@ -49,8 +55,8 @@ byte since_cut;
 #endif
 byte ttl = TTL;             /* what is left of a permission with a time limit; 0: none */
 
-/* what is true: the newest stop, wherever it was written */
-bool engaged;
+/* what is true: the newest stop, wherever it was written; by hand it has the epoch of what it stopped, until recorded */
+bool engaged, recorded = true;
 byte stop_epoch, since_stop, since_end;
 
 /* the worker: two questions can be under way only where a silent connection is kept (KEEP) */
@@ -59,6 +65,7 @@ byte age[2];                /* local time since it was sent */
 byte permits[2], limit[2];  /* the answer: the epoch (0: closed) and the time to live it told (0: none) */
 bit now_asking;
 byte picture, picture_age, picture_limit;
+#define OPEN (picture > 0 && picture_age < picture_limit)
 byte since_lost_tick = L + 1;
 
 /* the operator */
@@ -100,7 +107,7 @@ active proctype worker() {
 #else
     :: atomic { sent[now_asking] > 0 -> sent[now_asking] = 0; picture = 0 }   /* patience is over: closed and dropped */
 #endif
-    :: atomic { picture > 0 && picture_age < picture_limit ->
+    :: atomic { OPEN ->
           PROVE(S2, !engaged || picture > stop_epoch || since_stop < BOUND + SPLIT_MS);
           PROVE(P4, !refuses || since_refusal < BOUND);
 #if TTL
@@ -182,9 +189,17 @@ inline engage(as_epoch) {
     }
 }
 
-/* engage --wait: at the end of the wait it looks once more and says what holds */
+#ifdef OVERLOOKS_HAND
+#define REPLACED (recorded && stop_epoch != e)
+#else
+#define REPLACED (stop_epoch != e)
+#endif
+#define STANDS (engaged && !REPLACED)
+
+/* engage --wait: at the end of the wait it looks once more and says what held then: no gate is open */
 active proctype operator() {
     byte e;
+    bool stood = true;
 #ifdef FAST
     op_gain = L + 1;
 #endif
@@ -205,25 +220,27 @@ active proctype operator() {
     do
     :: atomic { op_clock >= WAIT -> break }
 #ifdef AGAIN
-    :: atomic { engaged && stop_epoch > e ->                         /* a look sees that somebody engaged anew */
+    :: atomic { engaged && REPLACED ->                               /* a look sees that somebody engaged anew */
           e = stop_epoch; REACH(6);
 #ifndef FIRST_STOP
           op_clock = 0
 #endif
        }
+#ifdef LOOK_EARLY
+    :: atomic { stood = STANDS }                                     /* the last look, whenever it is */
+#endif
 #endif
     od;
     atomic {
-#ifdef AGAIN
-#ifdef CLAIM_WHILE_SAFE
-       if :: !engaged -> PROVE(P6, false) :: else fi;
+#if defined(AGAIN) && !defined(LOOK_EARLY) && !defined(CLAIM_WHILE_SAFE)
+       stood = STANDS;                                               /* sent when the leases had run out */
 #endif
-       if :: !engaged || stop_epoch != e -> goto done :: else fi;    /* changed meanwhile: nothing is claimed */
-#endif
+       if :: !stood -> goto done :: else fi;                         /* changed meanwhile: nothing is claimed */
+       PROVE(P6, !OPEN);
        said = e; REACH(8)
     };
 done:
-    op_waits = false; op_clock = 0; e = 0
+    op_waits = false; op_clock = 0; e = 0; stood = true
 }
 
 #ifdef AGAIN
@@ -231,6 +248,11 @@ done:
 active proctype second() {
     (engaged);
     atomic { engaged = false; safe = true; epoch = 3; since_stop = 0 };
+#ifdef HAND
+    atomic { engage(3); recorded = false; REACH(7) };
+    recorded = true                                                  /* a beat has come by */
+#else
     engage(4)
+#endif
 }
 #endif

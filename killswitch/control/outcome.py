@@ -31,10 +31,11 @@ class Outcome:
     `epoch` is the one this change was recorded at (0: set, but nobody has recorded it yet). `state` and `was` are what
     the key holds and held. `members` are those the command concerned, `pending` those of them not proved quiet, and
     `fences` how each of these stands: which sinks it named, what they confirmed, and what keeps it from being fenced.
-    `leases_out`: every lease that could have been held has run out, so no gate is open even at the pending ones, but
-    an order that had passed its gate may still be on its way; `lease_bound_ms`: by when after the engagement they have
-    (None: nothing bounds it). `note` explains an unusual end. `repeated`: the operation had been done before and was
-    not done again. `means`: how it was written, as `Change.means` tells it; only `function` keeps reason and actor.
+    `leases_out`: when the last look began every lease that could have been held had run out, and it found the stop in
+    force, so no gate was open then even at the pending ones, but an order that had passed its gate may still be on its
+    way; `lease_bound_ms`: by when after the engagement they have run out, on this host's clock (None: nothing bounds
+    it). `note` explains an unusual end. `repeated`: the operation had been done before and was not done again.
+    `means`: how it was written, as `Change.means` tells it; only `function` keeps reason and actor.
     `operation` is the id under which it is on record.
     """
 

@@ -4,9 +4,11 @@ The operator writes first and takes the membership afterwards, and a worker regi
 whoever is not in the membership read the engagement (P6). Acknowledgements only say when to look; the proof is the
 worker's own hash, written by the same step in which it read the engagement.
 
-Who does not prove it is given up when its lease has run out, and its sinks are asked to refuse its old orders. The wait
-ends in time whatever workers, sinks and Redis do: each step has a limit of its own and all of them have one together,
-and a lost connection is made anew while there is time.
+Who does not prove it is given up when its lease has run out, and its sinks are asked to refuse its old orders. FENCED
+tells of what was permitted before the stop, whatever somebody permits later. That no gate is open at all is said of the
+moment of the last look, and only if all leases had run out and the stop stood then. The wait ends in time whatever
+workers, sinks and Redis do: each step has a limit of its own and all of them have one together, and a lost connection
+is made anew while there is time.
 """
 
 from __future__ import annotations
@@ -107,6 +109,9 @@ class _Wait:
         self.deadline_ns = task.engaged_ns + int(task.wait_s * 1e9)
         self.limit_ns = max(self.deadline_ns, now_ns()) + _GRACE_NS  # also who comes late looks once
         self.stopped_ns = task.engaged_ns  # from here on the leases run out that could be held
+        self._recorded = task.epoch  # the highest epoch that was seen on record
+        self._looked_ns = 0  # when the last look that succeeded began
+        self._longest_ms = closed_by_ms(task.lease_ms)  # of the leases that anybody was seen to have
         self.members: dict[str, Member] = {}
         self.pending: tuple[Member, ...] = ()
         self.looks = 0
@@ -118,7 +123,7 @@ class _Wait:
     def turn(self, wire: Wire) -> None:
         """Looks when it is time, has fences raised, hears acknowledgements. Raises StoreUnavailable, StoreRefused."""
         began = now_ns()
-        if began >= self._next_look_ns:
+        if began >= self._look_due_ns():
             try:
                 self.look(Bounded(wire, self.limit_ns, _STEP_S))
             except StoreUnavailable:
@@ -133,14 +138,16 @@ class _Wait:
 
     def look(self, caller: Caller) -> None:
         """Reads everyone; members who joined later read the engagement and are not waited for, but shown."""
+        began = now_ns()
         members, state = FleetStore(caller, self._keys).look(self._task.scope, wary=self._wary)
-        if state.recorded and state.epoch > self.epoch:
-            # Recorded only now, or somebody permitted and engaged again meanwhile: proof of the older stop is void, and
-            # permissions may have been given until a moment ago.
-            self.epoch, self.stopped_ns = state.epoch, now_ns()
+        if state.epoch > self._recorded:
+            # Recorded only now, or somebody permitted and engaged again meanwhile, perhaps by a hand whose stop nobody
+            # has recorded yet: proof of the older stop is void, and permissions may have been given until a moment ago.
+            self._recorded, self.stopped_ns = state.epoch, now_ns()
+            self.epoch = state.epoch if state.recorded else 0
         if state.mode is not Mode.ENGAGED:
             self.note = f"somebody changed the state to {state.text!r} while this command waited"
-        elif state.epoch < self.epoch or (state.code is Code.STATE_MISSING and not self._deleted_it(caller)):
+        elif state.epoch < self._recorded or (state.code is Code.STATE_MISSING and not self._deleted_it(caller)):
             # The membership may have gone the same way, and an empty one would prove nothing.
             self.note = "the record of this engagement was lost while this command waited (flushed or restarted?)"
         self.nobody = not members
@@ -153,6 +160,7 @@ class _Wait:
         everybody = tuple(concerned.values())
         self.pending = not_quiet(everybody, self.epoch) if self.epoch else everybody
         self.looks += 1
+        self._looked_ns, self._longest_ms = began, closed_by_ms(lease_bound_ms(everybody, self._task.lease_ms))
         waited_for = {member.worker_id for member in self.pending}
         for member in everybody:
             if member.worker_id not in self._quiet and member.worker_id not in waited_for:
@@ -172,7 +180,7 @@ class _Wait:
         worker sent a moment ago."""
         if not self.epoch or self.note:
             return
-        elapsed_ms = self._elapsed_ms()
+        elapsed_ms = self._elapsed_ms(now_ns())
         wanted: list[str] = []
         for member in self.pending:
             bound_ms = fenceable_ms(member)
@@ -207,14 +215,15 @@ class _Wait:
 
     def _standing(self, member: Member) -> Standing:
         fencing = self._fencing
-        return standing(member, self.epoch, self._elapsed_ms(), fencing.confirmed, fencing.sinks, fencing.trouble)
+        elapsed_ms = self._elapsed_ms(now_ns())
+        return standing(member, self.epoch, elapsed_ms, fencing.confirmed, fencing.sinks, fencing.trouble)
 
     def result(self, trouble: str) -> Quiescence:
         """The end. `trouble`: why Redis could not be asked any more."""
         stands, now = tuple(map(self._standing, self.pending)), now_ns()
         members = tuple(self.members.values())
-        lease_ms = closed_by_ms(lease_bound_ms(members, self._task.lease_ms))
-        out = bool(self.looks) and self._elapsed_ms() >= lease_ms
+        lease_ms = self._longest_ms
+        out = bool(self.looks) and not self.note and self._elapsed_ms(self._looked_ns) >= lease_ms
         note = self.note or ("" if self.epoch else "nobody has recorded the engagement yet")
         if not self.looks:
             note = f"the proof could not be had: {trouble or 'the membership was not read in time'}"
@@ -228,18 +237,28 @@ class _Wait:
         waited_ms = (now - self._task.engaged_ns) / NS_PER_MS
         return Quiescence(self.epoch, members, self.pending, stands, waited_ms, out, bound_ms, note)
 
-    def _elapsed_ms(self) -> float:
-        """For how long no lease can have been renewed."""
+    def _elapsed_ms(self, at_ns: int) -> float:
+        """For how long, at `at_ns`, no lease can have been renewed."""
         if self._task.split_ms is None:
             return -1.0
-        return (now_ns() - self.stopped_ns) / NS_PER_MS - self._task.split_ms
+        return (at_ns - self.stopped_ns) / NS_PER_MS - self._task.split_ms
+
+    def _end_ns(self, bound_ms: int) -> int:
+        """When a lease of this bound has run out; only to be asked where something bounds it."""
+        return self.stopped_ns + ((self._task.split_ms or 0) + bound_ms) * NS_PER_MS
+
+    def _look_due_ns(self) -> int:
+        """After a while, and at once when all leases have run out: that look tells whether the stop still stood."""
+        out_ns = self._end_ns(self._longest_ms)
+        if self._task.split_ms is None or self._looked_ns >= out_ns:
+            return self._next_look_ns
+        return min(self._next_look_ns, max(out_ns, self._soonest_look_ns))
 
     def _rest_s(self) -> float:
         """Until something is to be done again, whatever is heard: a look, a lease that runs out, a fence."""
         now = now_ns()
-        since = self.stopped_ns + (self._task.split_ms or 0) * NS_PER_MS
-        ends = [since + bound * NS_PER_MS for bound in map(fenceable_ms, self.pending) if bound is not None]
-        due = [self.deadline_ns, self._next_look_ns, *(end for end in ends if end > now)]
+        ends = [self._end_ns(bound) for bound in map(fenceable_ms, self.pending) if bound is not None]
+        due = [self.deadline_ns, self._look_due_ns(), *(end for end in ends if end > now)]
         if self._fencing.busy:
             due.append(now + _FENCING_NS)
         return max(min(due) - now, 0) / 1e9

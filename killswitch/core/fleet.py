@@ -98,7 +98,7 @@ class Member:
         """How much longer its gates may be open although nothing is heard of it, at most; 0: they are closed.
 
         Only the answer to a beat opens, so who was quiet is closed until it speaks again. Anybody else may have gone on
-        renewing until its next beat was due; from that question on its lease runs, by a clock up to 10 % slow. What is
+        renewing until its next beat was due; from that question on its lease runs, by a clock up to 10 % off. What is
         not told counts as the longest that settings allow, and another life under the same name as just renewed."""
         if self.known and self.quiet_epoch and not self.in_flight and not self.rival:
             return 0

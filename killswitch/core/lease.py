@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["CLOCK_RATE_ERROR", "LONGEST_LEASE_MS", "closed_by_ms", "deadline_ns"]
+__all__ = ["CLOCK_RATE_ERROR", "LONGEST_LEASE_MS", "closed_by_ms", "deadline_ns", "surely_passed_ms"]
 
 CLOCK_RATE_ERROR = 0.10
-"""Largest rate error of a worker's clock that the bounds allow for. Time daemons may slew by 8.3 %."""
+"""Largest rate error that the bounds allow for, of each clock and in either direction: while a second passes, a clock
+shows between 0.9 and 1.1 of it. Time daemons may slew by 8.3 %."""
 
 LONGEST_LEASE_MS = 60_000
 """The longest lease that settings allow."""
@@ -23,9 +24,16 @@ def deadline_ns(sent_ns: int, lease_ms: int, ttl_ms: int | None) -> int:
     return sent_ns + bound * _NS_PER_MS
 
 
-def closed_by_ms(lease_ms: int) -> int:
-    """How long after an engagement (or a failure) every lease of `lease_ms` has run out, as seen by a right clock.
+def surely_passed_ms(duration_ms: int) -> int:
+    """What this host's clock must show before `duration_ms` have passed on another host's clock for certain.
 
-    W = L / (1 - rho): a worker whose clock runs slow by rho believes its lease for that long.
+    W = D * (1 + rho) / (1 - rho). The other clock may be slow: its D takes up to D / (1 - rho) of true time. This clock
+    may be fast: in a true time of T it shows up to T * (1 + rho). Neither can be known here, so both are allowed for.
     """
-    return int(lease_ms / (1 - CLOCK_RATE_ERROR)) + 1
+    return int(duration_ms * (1 + CLOCK_RATE_ERROR) / (1 - CLOCK_RATE_ERROR)) + 1
+
+
+def closed_by_ms(lease_ms: int) -> int:
+    """How long after an engagement (or a failure) every lease of `lease_ms` has run out, as who waits for it counts:
+    the worker counts its lease on one clock, the wait is counted on another."""
+    return surely_passed_ms(lease_ms)

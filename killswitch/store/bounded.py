@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from killswitch.clock import now_ns
 from killswitch.core.endpoint import Endpoint
+from killswitch.core.lease import surely_passed_ms
 from killswitch.core.reasons import Code
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.store.keys import Keys
@@ -60,9 +61,10 @@ def durability(wire: Wire, keys: Keys) -> Durability | None:
 
 
 def split_brain_ms(reach: Callable[[int], Wire], endpoint: Endpoint) -> int | None:
-    """For how long after a fail-over a master that was cut off may go on answering its side: until it misses its
-    replicas, `min-replicas-max-lag` and the second in which it looks. 0 where there is one server only; None where
-    nothing bounds it, or that cannot be read soon: then no lease can be said to have run out.
+    """For how long after a fail-over, on this host's clock, a master that was cut off may go on answering its side:
+    until it misses its replicas, `min-replicas-max-lag` and the second in which it looks, on its own clock. 0 where
+    there is one server only; None where nothing bounds it, or that cannot be read soon: then no lease can be said to
+    have run out.
 
     `reach` makes a connection by a time (`clock.now_ns`). It is taken for granted that all servers are set up alike.
     """
@@ -77,4 +79,4 @@ def split_brain_ms(reach: Callable[[int], Wire], endpoint: Endpoint) -> int | No
     told = {as_text(name): as_text(value) for name, value in found.items()} if isinstance(found, dict) else {}
     wanted, lag_s = told.get("min-replicas-to-write", ""), told.get("min-replicas-max-lag", "")
     bounded = wanted.isdigit() and lag_s.isdigit() and int(wanted) > 0 and int(lag_s) > 0
-    return (int(lag_s) + 1) * 1000 if bounded else None
+    return surely_passed_ms((int(lag_s) + 1) * 1000) if bounded else None

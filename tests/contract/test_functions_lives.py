@@ -32,6 +32,76 @@ def test_late_goodbye_of_an_earlier_life_takes_nobody_off(library: Library) -> N
     assert library.members() == set()
 
 
+def goodbye(library: Library, instance: str) -> object:
+    """One life of w1 takes its leave."""
+    return library.raw("FCALL", "ks_leave", 1, library.keys.state, "w1", instance)
+
+
+def test_life_that_leaves_does_not_take_the_row_of_another_along(library: Library) -> None:
+    """P6, S11: the row is the only trace of the life that may be frozen with an order in flight; it stays in the
+    membership and is not called quiet, and nobody is told that the worker has left."""
+    library.permit()
+    library.beat(instance="a", nonce=5, closed=False, held=1)
+    library.engage()
+    library.beat(instance="b", nonce=1, closed=True, held=0)
+    assert goodbye(library, "b") == 0
+    assert library.members() == {"w1"}
+    row = library.worker()
+    assert (row["quiet_epoch"], row["rival"], row["instance"]) == ("0", "a", "")
+    assert int(row["rival_until_ms"]) > 0
+    assert goodbye(library, "a") == 1
+    assert library.members() == set()
+
+
+def test_life_that_stays_is_not_held_up_by_the_one_that_took_its_leave(library: Library) -> None:
+    """What ended in order is no rival: the other one's next beat is the proof again."""
+    library.permit()
+    library.beat(instance="a", nonce=5)
+    library.beat(instance="b", nonce=1)
+    epoch = library.engage().epoch
+    library.beat(instance="b", nonce=2, closed=True, held=0)
+    assert library.worker()["quiet_epoch"] == "0"
+    assert goodbye(library, "b") == 0
+    library.beat(instance="a", nonce=6, closed=True, held=0)
+    assert library.worker()["quiet_epoch"] == str(epoch)
+
+
+def test_late_goodbye_ends_the_wait_for_that_life(library: Library) -> None:
+    """A goodbye that was overtaken by the successor's first beat takes nobody off, and is heard all the same."""
+    library.permit()
+    library.beat(instance="a", nonce=5)
+    library.beat(instance="b", nonce=1)
+    assert goodbye(library, "a") == 0
+    epoch = library.engage().epoch
+    library.beat(instance="b", nonce=2, closed=True, held=0)
+    assert library.worker()["quiet_epoch"] == str(epoch)
+
+
+def test_one_goodbye_of_several_lives_is_not_enough(library: Library) -> None:
+    """P6: with three lives under one id the row does not know who all the others are, and waits until they are
+    forgotten; the goodbye of a stranger, or a repeated one, changes nothing."""
+    library.permit()
+    for instance in ("a", "b", "c"):
+        library.beat(instance=instance, nonce=1)
+    for gone in ("a", "stranger", "b", "a"):
+        assert goodbye(library, gone) == 0
+    library.engage()
+    library.beat(instance="c", nonce=2, closed=True, held=0)
+    assert (library.worker()["quiet_epoch"], library.worker()["rival"]) == ("0", "*")
+    assert goodbye(library, "c") == 0
+    assert library.members() == {"w1"}
+    assert library.leave("w1") == 1
+
+
+def test_damaged_word_about_a_rival_counts_as_one(library: Library) -> None:
+    """What cannot be read may have been another life; by hand it is taken off."""
+    library.beat(instance="a", nonce=1)
+    library.raw("HSET", library.keys.worker("w1"), "rival_until_ms", "\x1b[31m")
+    assert goodbye(library, "a") == 0
+    assert library.members() == {"w1"}
+    assert library.leave("w1") == 1
+
+
 def test_two_lives_under_one_id_are_not_called_quiet(library: Library) -> None:
     """P6: one closed process does not speak for another that was open or had an order in flight."""
     library.engage()

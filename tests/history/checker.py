@@ -98,11 +98,13 @@ def nothing_after_the_announcement(run: Run) -> Iterator[Violation]:
             yield Violation("P2", event["start"], f"{_passed(event)}, after a change was announced there")
 
 
-def _proofs(run: Run) -> Iterator[tuple[Event, Event, int]]:
-    """Each command that ended in QUIET or FENCED, its end, and when the stop it proves took effect."""
+def _proofs(run: Run, leases_out: bool = False) -> Iterator[tuple[Event, Event, int]]:
+    """Each command that ended in QUIET or FENCED, its end, and when the stop it proves took effect. With `leases_out`
+    also those that proved neither, but said that every lease had run out."""
     begun = {event["op"]: event for event in run.of("op")}
     for end in run.of("op_end"):
-        if end["result"] in ("QUIET", "FENCED") and end["op"] in begun:
+        said = end["result"] in ("QUIET", "FENCED") or (leases_out and end["leases_out"] and end["epoch"])
+        if said and end["op"] in begun:
             op = begun[end["op"]]
             stops = [
                 s["t"]
@@ -125,8 +127,9 @@ def nothing_arrives_after_the_proof(run: Run) -> Iterator[Violation]:
 
 
 def nobody_passes_after_the_proof(run: Run) -> Iterator[Violation]:
-    """P6, S3, S11: after QUIET or FENCED nobody in scope passes, newcomers included, until it is permitted anew."""
-    for op, end, stopped in _proofs(run):
+    """P6, S3, S11: after QUIET, FENCED or the word that every lease has run out nobody in scope passes, newcomers
+    included, until it is permitted anew."""
+    for op, end, stopped in _proofs(run, leases_out=True):
         for event in run.passes:
             late = event["start"] > end["t"] and run.follows(event["worker"], op["scope"])
             if late and not run.permitted(event, stopped):

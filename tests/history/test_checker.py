@@ -110,6 +110,12 @@ def _fenced_without(run: History) -> None:
     _change("op_end", result="FENCED", pending=["w"])(run)
 
 
+def _leases_not_out(run: History) -> None:
+    _change("op_end", result="UNCERTAIN", pending=["w"], leases_out=True)(run)
+    _without("announced")(run)
+    passes(run, 1900, 2)
+
+
 def _fence_passed(run: History) -> None:
     run.add("fence", 210 * MS, sink="v", session="e", epoch=9, fence=9)
     arrives(run, 220, "b", 2)
@@ -138,6 +144,7 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("P2", lambda run: passes(run, 1000.5, 2)),
     ("S1", lambda run: arrives(run, 1004, "b", 2)),
     ("S3", lambda run: passes(run, 1900, 2)),
+    ("S3", _leases_not_out),
     ("S8", _without("release")),
     ("S5", lambda run: view(run, 1500, True, 3)),
     ("S6", lambda run: state(run, 5500, "ENGAGED", 4)),

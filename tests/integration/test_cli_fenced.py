@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from killswitch import clock
 from tests.support.agents import FAST
 from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
+from tests.support.waiting import Stopwatch
 from workers.venue import RunningVenue, running
 
 
@@ -98,16 +98,16 @@ def test_command_returns_in_time_when_redis_freezes_after_the_engagement(
     switch: Switch, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """L2: the whole command, its words on durability and leases included, keeps to the wait and a second."""
-    frozen_ns: list[int] = []
+    watch = Stopwatch()
 
     def freeze(_press: object) -> None:
-        frozen_ns.append(clock.now_ns())
+        watch.begin()
         switch.server.sigstop()
 
     monkeypatch.setattr("ops.pressing.tell_engaged", freeze)
     try:
         done = shell.run("engage", "-r", "x", "--wait", "1")
-        took_s = (clock.now_ns() - frozen_ns[0]) / 1e9
+        took_s = watch.took_s
     finally:
         switch.server.sigcont()
     assert done.code == 3

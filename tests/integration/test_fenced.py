@@ -7,10 +7,12 @@ import signal
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from killswitch import Controller, Outcome, Verdict, clock
+from killswitch.control import fencing
 from killswitch.core.lease import closed_by_ms
 from tests.history.checker import check
 from tests.history.events import History
@@ -134,13 +136,13 @@ def test_one_sink_of_several_that_does_not_confirm_is_uncertain(switch: Switch, 
 
 
 def test_a_wait_that_ends_before_the_lease_fences_nobody(switch: Switch, venue: VenueProcess) -> None:
-    """P3: until the lease has run out by a right clock the gate may be open, so there is nothing to prove, and no
+    """P3: until the lease has surely run out the gate may be open, so there is nothing to prove, and no
     healthy worker's order is refused for the sake of an impatient operator."""
     frozen(holder(switch))
     outcome = operator(switch, venue.setting).engage("stop", wait_s=BOUND_MS / 1000 - 0.05)
     assert outcome.verdict is Verdict.UNCERTAIN
     assert not outcome.leases_out
-    assert "its lease may run until 334 ms" in missing(outcome)
+    assert f"its lease may run until {BOUND_MS} ms" in missing(outcome)
     assert outcome.lease_bound_ms == BOUND_MS
     assert [event for event in venue.history if event["kind"] == "fence"] == []
 
@@ -177,8 +179,12 @@ def test_only_the_sessions_of_those_who_did_not_answer_are_fenced(switch: Switch
     assert {m.worker_id for m in outcome.members} == {"first", "w1"}
 
 
-def test_a_whole_fleet_that_died_is_fenced_at_once(switch: Switch, venue: VenueProcess) -> None:
+def test_a_whole_fleet_that_died_is_fenced_at_once(
+    switch: Switch, venue: VenueProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A host with three hundred engines went away: all their sessions are asked for together."""
+    asked = Mock(wraps=fencing.raise_fences)  # type: ignore[attr-defined]
+    monkeypatch.setattr(fencing, "raise_fences", asked)
     client = switch.server.client()
     for n in range(300):
         words = ("FCALL", "ks_beat", 1, STATE, 1, f"w{n}", 0, 0, 1, 60_000, 60_000, "life", "lease_ms", 300)
@@ -186,7 +192,8 @@ def test_a_whole_fleet_that_died_is_fenced_at_once(switch: Switch, venue: VenueP
     outcome = operator(switch, venue.setting).engage("stop", wait_s=WAIT_S)
     assert outcome.verdict is Verdict.FENCED
     assert len(outcome.fences) == 300
-    assert outcome.waited_ms < WAIT_S * 1000 / 2
+    assert len(asked.call_args_list[0].args[2]) == 300
+    assert asked.call_count < 10  # what was not confirmed in time is asked for again, also together
     assert len({event["session"] for event in venue.history if event["kind"] == "fence"}) == 300
 
 

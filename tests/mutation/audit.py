@@ -21,7 +21,7 @@ MUTANTS = (
         _CHAIN,
         'b"%d:%b," % (len(part), part)',
         'b"%b," % part',
-        (*_FORM_TESTS, "-k", "what_separates_texts"),
+        (*_FORM_TESTS, "-k", "no_two_entries"),
         "a byte moves from a name to its value and the seal still fits",
     ),
     Mutant(

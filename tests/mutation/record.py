@@ -6,6 +6,8 @@ from tests.mutation.base import Mutant
 
 __all__ = ["MUTANTS"]
 
+_QUIESCENCE = "killswitch/control/quiescence.py"
+_LEASES_OUT = "tests/integration/test_leases_out.py"
 _COMMON = "killswitch/store/lua/common.lua"
 _INCARNATION = "killswitch/store/lua/incarnation.lua"
 _ON_FAILOVER = "tests/integration/test_on_failover.py"
@@ -129,5 +131,50 @@ MUTANTS = (
         " or not m.known)",
         ("tests/unit/core/test_rules.py", "-k", "rival_concerns_every_scope"),
         "a scope is called quiet while the other life under a name trades on it",
+    ),
+    Mutant(
+        "operators-clock-taken-for-right",
+        "P6 S3",
+        "killswitch/core/lease.py",
+        "duration_ms * (1 + CLOCK_RATE_ERROR) / (1",
+        "duration_ms / (1",
+        ("tests/unit/core/test_rules.py", "-k", "outer_bound"),
+        "FENCED is said on a machine whose clock is fast while a slow worker's gate is open",
+    ),
+    Mutant(
+        "leases-out-of-a-lifted-stop",
+        "P6",
+        _QUIESCENCE,
+        "bool(self.looks) and not self.note and ",
+        "bool(self.looks) and ",
+        (_LEASES_OUT, "-k", "redis and permitted_meanwhile and hand"),
+        "no gate is open any more, is said beside the word that somebody has permitted",
+    ),
+    Mutant(
+        "leases-out-of-an-early-look",
+        "P6",
+        _QUIESCENCE,
+        "self._elapsed_ms(self._looked_ns) >= lease_ms",
+        "self._elapsed_ms(now) >= lease_ms",
+        (_LEASES_OUT, "-k", "redis and looked_last"),
+        "what came after the last look may have been a permission",
+    ),
+    Mutant(
+        "no-look-when-leases-are-out",
+        "P6",
+        _QUIESCENCE,
+        "        return min(self._next_look_ns, max(out_ns, self._soonest_look_ns))\n",
+        "        return self._next_look_ns\n",
+        (_LEASES_OUT, "-k", "redis and looks_again"),
+        "who waits just long enough is not told what could have been known",
+    ),
+    Mutant(
+        "stop-by-hand-overlooked",
+        "P6 S1",
+        _QUIESCENCE,
+        "        if state.epoch > self._recorded:\n",
+        "        if state.recorded and state.epoch > self._recorded:\n",
+        ("tests/integration/test_proof_holes.py", "-k", "redis and by and hand"),
+        "QUIET is said of a stop that was lifted, with an order in flight from between",
     ),
 )

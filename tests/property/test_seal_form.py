@@ -109,12 +109,6 @@ def test_no_two_entries_have_one_content(one: list[bytes], other: list[bytes]) -
     assert (content_of(RawEntry("1-0", joined)) == content_of(RawEntry("1-0", tuple(one)))) == (joined == tuple(one))
 
 
-def test_what_separates_texts_cannot_be_written_into_one() -> None:
-    """Two fields are not one whose value looks like both."""
-    apart = [(b"a", b"b", b"c", b"d"), (b"a,b", b"c,d"), (b"a,1:b", b"c,1:d"), (b"a", b"b,c,d"), (b"a,b,c,d", b"")]
-    assert len({content_of(RawEntry("1-0", words)) for words in apart}) == len(apart)
-
-
 @few
 @given(position=st.integers(1, 10**9), key=KEYS, words=WORDS)
 def test_a_seal_is_read_back_as_it_was_written(position: int, key: str, words: list[bytes]) -> None:

@@ -8,18 +8,20 @@ another began in between, a function may have met both, and nothing can be compa
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import hiredis
 
+from killswitch import clock
 from tests.simulation.server import ReplyError, SimRedis
 from tests.support.resp import encode
 
-__all__ = ["ATTEMPTS", "Inconclusive", "Line", "Moment", "Pair", "compare", "identity", "outcome", "twin"]
+__all__ = ["Inconclusive", "Line", "Moment", "Pair", "attempts", "compare", "identity", "outcome", "twin"]
 
 Words = Sequence[str | bytes | int]
 _NOTHING = object()
@@ -142,9 +144,16 @@ def twin(path: Path, library: str, prefix: str) -> Pair:
     return Pair(path, server, moment, prefix)
 
 
-def compare(path: Path, library: str, prefix: str, action: Callable[[Pair], None]) -> bool:
+def attempts(patience_s: float = 60.0) -> Iterator[int]:
+    """Numbers of tries, at least ATTEMPTS and until `patience_s` is over: on a busy machine a server is held up in the
+    middle of a millisecond again and again."""
+    end_ns = clock.now_ns() + int(patience_s * 1e9)
+    return itertools.takewhile(lambda number: number < ATTEMPTS or clock.now_ns() < end_ns, itertools.count())
+
+
+def compare(path: Path, library: str, prefix: str, action: Callable[[Pair], None], patience_s: float = 60.0) -> bool:
     """Runs `action` on a fresh pair, anew while it is inconclusive; False where it never was conclusive."""
-    for _ in range(ATTEMPTS):
+    for _ in attempts(patience_s):
         with contextlib.suppress(Inconclusive), contextlib.closing(twin(path, library, prefix)) as pair:
             action(pair)
             return True

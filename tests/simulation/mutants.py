@@ -261,7 +261,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "rival-ignored": Mutant(
         "two processes under one name, and the quiet one speaks for both",
-        library=_replaced(r"local function rival_until\(.*\)\n", r"\g<0>  if true then return 0 end\n"),
+        library=_replaced(r"local function rivals\(.*\)\n", r"\g<0>  if true then return 0, '' end\n"),
     ),
     "epoch-not-raised": Mutant(
         "after a flush epochs are used twice",

@@ -40,7 +40,7 @@ def test_any_sequence_of_commands_answers_and_leaves_the_same_as_on_a_real_serve
     module_server: RealServer, steps: list[Words]
 ) -> None:
     """Whatever the functions and an operator do to any content, the simulated server does what a real one does."""
-    if not compare(module_server.socket_path, SOURCE, STATE, functools.partial(_run, steps)):
+    if not compare(module_server.socket_path, SOURCE, STATE, functools.partial(_run, steps), patience_s=0.0):
         reject()
 
 

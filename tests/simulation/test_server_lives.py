@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from killswitch.store.functions import library_source
 from tests.conftest import MakeServer
-from tests.simulation.differential import ATTEMPTS, Inconclusive, Line, Moment, Pair, identity, outcome, twin
+from tests.simulation.differential import Inconclusive, Line, Moment, Pair, attempts, identity, outcome, twin
 from tests.simulation.server import SimRedis
 from tests.simulation.steps import STATE, Words, resolved, sequences
 from tests.support.server import RealServer
@@ -40,10 +40,12 @@ AFTERWARDS: list[Words] = [
 
 
 def _until_conclusive(make: MakeServer, action: Callable[[RealServer], None]) -> None:
-    for _ in range(ATTEMPTS):
+    for _ in attempts():
+        server = make(appendonly=True)
         with contextlib.suppress(Inconclusive):
-            action(make(appendonly=True))
+            action(server)
             return
+        server.stop()
     raise AssertionError("no run was conclusive")
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from killswitch import local
+from killswitch import clock, local
 from killswitch.errors import LocalServerMissing
+from tests.support import waiting
 from tests.support.waiting import eventually
 
 
@@ -122,6 +123,19 @@ def test_a_system_without_setpriv_gets_no_leash(monkeypatch: pytest.MonkeyPatch)
         assert local.leash() == ()
     finally:
         local.leash.cache_clear()
+
+
+def test_a_stopwatch_leaves_out_the_time_in_line_for_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no more than that: what the process itself took counts, also where threads ended meanwhile."""
+    line = [5 * 10**9]
+    monkeypatch.setattr(waiting, "_in_line_ns", lambda: line[0])
+    watch = waiting.Stopwatch()
+    now = clock.now_ns()
+    monkeypatch.setattr(clock, "now_ns", lambda: now + 3 * 10**9)
+    line[0] += 10**9
+    assert 1.9 < watch.took_s < 2.1
+    line[0] = 0
+    assert 2.9 < watch.took_s < 3.1
 
 
 def test_eventually_gives_up_with_the_reason() -> None:

@@ -244,3 +244,13 @@ local function reconcile(n, scope, seen, now)
   end
   return { token = is, epoch = record(n, scope, now, change), text = change.to }
 end
+
+-- The life that a worker's row tells of besides the one that wrote it: until when it counts, and its instance name. What
+-- cannot be read counts.
+local SEVERAL = '*'
+
+local function rival_in(till_text, who, now)
+  local till = tonumber(till_text or '0')
+  if till and till <= now then return 0, '' end
+  return till or now + 1, who and who ~= '' and who or SEVERAL
+end

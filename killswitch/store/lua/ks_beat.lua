@@ -37,17 +37,24 @@ local function lost_for(n, id, args, retain)
   return told.lease_ms and told.beat_ms and math.ceil((told.lease_ms + told.beat_ms) / 0.9) or retain
 end
 
--- Until when another life under the same worker id counts: one that was not quiet when it last spoke, and may live on.
--- This row cannot speak for both, and is not called quiet until then.
-local function rival_until(kept, instance, now, retain)
-  local before, spoke = tonumber(kept[6] or '0') or 0, tonumber(kept[5] or '0') or 0
-  -- The clock was set back meanwhile: what was left then is left now.
-  if spoke > now then before, spoke = before - (spoke - now), now end
-  if not kept[1] then return kept.lost and now + kept.lost or before end
-  if kept[1] == instance then return before end
+-- Another life under the same worker id that was not quiet when it last spoke, and may live on: until when it counts, and
+-- which it is. This row cannot speak for both, and is not called quiet until then. Who speaks now is no rival of itself,
+-- and who took its leave is none any more (ks_leave).
+local function rivals(kept, instance, now, retain)
+  local spoke, ends = tonumber(kept[5] or '0') or 0, kept[6]
+  if spoke > now then
+    -- The clock was set back meanwhile: what was left then is left now.
+    if tonumber(ends or '0') then ends = show(math.max(0, tonumber(ends or '0') - (spoke - now))) end
+    spoke = now
+  end
+  local till, who = rival_in(ends, kept[8], now)
+  if who == instance then till, who = 0, '' end
+  if not kept[1] and kept.lost then return now + kept.lost, SEVERAL end
+  if not kept[1] or kept[1] == '' or kept[1] == instance then return till, who end
   -- Closed and empty is not enough: the answer to that very beat may have opened it. Quiet means it was a stop.
-  if kept[3] == '1' and kept[4] == '0' and (to_epoch(kept[7]) or 0) > 0 then return before end
-  return math.max(before, spoke + retain)
+  if kept[3] == '1' and kept[4] == '0' and (to_epoch(kept[7]) or 0) > 0 then return till, who end
+  if who ~= '' and who ~= kept[1] then who = SEVERAL else who = kept[1] end
+  return math.max(till, spoke + retain), who
 end
 
 -- The drill that a beat answers, and the microseconds since it began: one that follows an announcement, was sent closed,
@@ -84,7 +91,7 @@ redis.register_function('ks_beat', function(keys, args)
   local id, instance, retain = args[2], args[8] or '', tonumber(args[7])
   local hash = n.worker .. id
   local kept = redis.pcall('HMGET', hash, 'instance', 'nonce', 'closed', 'in_flight', 'beat_at_ms', 'rival_until_ms',
-    'quiet_epoch')
+    'quiet_epoch', 'rival')
   if failed(kept) then kept = {} end
   local late = kept[1] == instance and (tonumber(args[1]) or 0) <= (tonumber(kept[2] or '') or -1)
   -- Register first, read afterwards: an operator who wrote before this line finds the worker or is read by it.
@@ -113,11 +120,11 @@ redis.register_function('ks_beat', function(keys, args)
     epoch, engaged = again, true
   end
 
-  local rival = rival_until(kept, instance, now, retain)
-  local quiet = confirmed and engaged and args[4] == '1' and args[5] == '0' and now >= rival
+  local rival_till, rival = rivals(kept, instance, now, retain)
+  local quiet = confirmed and engaged and args[4] == '1' and args[5] == '0' and now >= rival_till
   local fields = { 'seen_epoch', show(math.max(seen_epoch, epoch)), 'closed', args[4], 'in_flight', args[5],
     'beat_at_ms', show(now), 'quiet_epoch', quiet and show(epoch) or '0', 'instance', instance, 'nonce', args[1],
-    'rival_until_ms', show(rival) }
+    'rival_until_ms', show(rival_till), 'rival', rival }
   for i = 9, #args do fields[#fields + 1] = args[i] end
   local drill, after_us = drill_answered(n, hash, args, seen_epoch, epoch)
   if drill then

@@ -40,16 +40,16 @@ def test_an_acknowledgement_counts_with_its_times() -> None:
     assert one.acknowledged
     assert (one.heard_us, one.recorded_us, one.in_flight) == (2000, 1500, 2)
     assert (one.shut_us, one.asked_us, one.answer_us) == (10, 20, 30)
-    assert one.bound_ms == bound_of(GOOD) == 1112
+    assert one.bound_ms == bound_of(GOOD) == 1223
 
 
 @pytest.mark.parametrize(
     ("changes", "heard_us", "why"),
     [
-        ({}, None, "no acknowledgement within 1112 ms"),
+        ({}, None, "no acknowledgement within 1223 ms"),
         ({"drill": ""}, 2000, "no acknowledgement"),
         ({"drill": "ffffffff 1500 2"}, 2000, "no acknowledgement"),
-        ({}, 1_112_001, "later than 1112 ms"),
+        ({}, 1_223_001, "later than 1223 ms"),
         ({"known": False}, 2000, "last words are gone"),
         ({"drills": False}, 2000, "does not know drills"),
         ({"rung": "polling"}, 2000, "rung polling"),

@@ -112,7 +112,8 @@ def _uncertain(**changes: object) -> Outcome:
 
 
 def test_an_uncertain_end_says_what_the_leases_mean() -> None:
-    """Run out: closed, but orders may be on their way. Running: until when. Said closed: look for the orders."""
+    """Run out: closed, but orders may be on their way. Running: until when. Run out, but nobody knows whether the stop
+    still stands: no word of closed gates. Said closed: look for the orders."""
     silent = member("w9", beat_age_ms=5000, in_flight=1, orders=("c-1", "c-2"))
     told = " ".join(verdict_lines(_uncertain(members=(silent,), pending=(silent,), leases_out=True), PLAIN))
     assert "1 of 1 workers not proved quiet" in told
@@ -122,6 +123,9 @@ def test_an_uncertain_end_says_what_the_leases_mean() -> None:
     told = " ".join(verdict_lines(_uncertain(members=(silent,), pending=(silent,), lease_bound_ms=1112), PLAIN))
     assert "Leases may still run" in told
     assert "(612 ms from now)" in told
+    told = " ".join(verdict_lines(_uncertain(members=(silent,), pending=(silent,), lease_bound_ms=400), PLAIN))
+    assert "somebody may have permitted trading meanwhile" in " ".join(told.split())
+    assert "no gate is open" not in told
     closed = member("w9", closed=True, epoch=8, in_flight=1)
     told = " ".join(verdict_lines(_uncertain(members=(closed,), pending=(closed,), lease_bound_ms=1112), PLAIN))
     assert "say that their gates are closed" in told
