@@ -32,8 +32,8 @@ class ServerFaults(Trouble):
     def _refuse(self) -> None:
         """Refuses what writes; half of the time for longer than any lease, and somebody wants to stop the fleet."""
         redis, word = self._master.redis, self._rng.choice(_REFUSALS)
-        if redis.refusing is not None:
-            return
+        if redis.refusing is not None or self._master.state() != "listening":
+            return  # a process that is dead refuses nothing, and the next one does not inherit it
         redis.refusing = word
 
         def accept() -> None:
