@@ -138,7 +138,7 @@ def test_member_whose_row_is_lost_is_not_quiet_until_another_life_must_have_spok
     library.beat(instance="b", lease_ms="500", beat_ms="400")
     row = library.worker()
     assert row["quiet_epoch"] == "0"
-    assert int(row["rival_until_ms"]) - int(row["beat_at_ms"]) == 1000
+    assert int(row["rival_until_ms"]) - int(row["beat_at_ms"]) in (1100, 1101)
     library.raw("HSET", library.keys.worker("w1"), "rival_until_ms", row["beat_at_ms"])
     library.beat(instance="b", lease_ms="500", beat_ms="400")
     assert library.worker()["quiet_epoch"] == str(epoch)

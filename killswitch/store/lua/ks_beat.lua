@@ -28,26 +28,23 @@ local function prune(n, now, retain)
 end
 
 -- For how long (ms) nothing is known of other lives under a worker id that is a member and has no row: the server's clock
--- jumped and ended the row, or all were silent for long. By then another life has beaten, or its lease has run out. nil
--- where nothing was lost.
+-- jumped and ended the row, or all were silent for long. By then another life has beaten, or its lease has run out, by
+-- two clocks that may be wrong (core/lease.py). nil where nothing was lost.
 local function lost_for(n, id, args, retain)
   if type(redis.pcall('ZSCORE', n.workers, id)) ~= 'string' then return nil end
   local told = {}
   for i = 9, #args - 1, 2 do told[args[i]] = tonumber(args[i + 1]) end
-  return told.lease_ms and told.beat_ms and math.ceil((told.lease_ms + told.beat_ms) / 0.9) or retain
+  return told.lease_ms and told.beat_ms and math.ceil((told.lease_ms + told.beat_ms) * 1.1 / 0.9) or retain
 end
 
 -- Another life under the same worker id that was not quiet when it last spoke, and may live on: until when it counts, and
 -- which it is. This row cannot speak for both, and is not called quiet until then. Who speaks now is no rival of itself,
 -- and who took its leave is none any more (ks_leave).
 local function rivals(kept, instance, now, retain)
-  local spoke, ends = tonumber(kept[5] or '0') or 0, kept[6]
-  if spoke > now then
-    -- The clock was set back meanwhile: what was left then is left now.
-    if tonumber(ends or '0') then ends = show(math.max(0, tonumber(ends or '0') - (spoke - now))) end
-    spoke = now
-  end
-  local till, who = rival_in(ends, kept[8], now)
+  local spoke = tonumber(kept[5] or '0') or 0
+  -- Where the clock was set back meanwhile, what was left then is left now.
+  local till, who = rival_in(kept[6], kept[8], math.max(now, spoke))
+  if spoke > now then till, spoke = math.max(0, till - (spoke - now)), now end
   if who == instance then till, who = 0, '' end
   if not kept[1] and kept.lost then return now + kept.lost, SEVERAL end
   if not kept[1] or kept[1] == '' or kept[1] == instance then return till, who end
