@@ -145,12 +145,13 @@ def test_interrupt_stops_everything_that_was_started(children: Children) -> None
     find_server()
     folder = Path(tempfile.mkdtemp(prefix="kst-"))
     try:
-        child = children.python("-m", "ops.cli", "demo", "--workers", "2", env={"TMPDIR": str(folder)})
+        words = ("-m", "ops.cli", "demo", "--workers", "2", "--seconds", "60")  # it trades until it is interrupted
+        child = children.python(*words, env={"TMPDIR": str(folder)})
         child.wait_for("; trading", timeout_s=40)
         pids = worker_pids(folder)
         assert len(pids) == 2
         child.send(signal.SIGINT)
-        assert child.wait(20) == 130
+        assert child.wait(60) == 130
         assert "everything that was started is stopped" in child.output
         assert "Traceback" not in child.output
         eventually(lambda: not any(map(running, pids)), why="the workers have ended")
