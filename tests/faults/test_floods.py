@@ -23,8 +23,6 @@ from tests.support.waiting import eventually
 
 _ENGAGES = 30
 _CROWDS, _EACH = 4, 50
-_TOO_LATE_NS = 25_000_000
-"""A machine on which even an idle process wakes up so late says nothing about bounds of a few renewals."""
 _HERD_NS = 2_000_000_000  # L6
 _ALLOWED = 10
 
@@ -171,8 +169,6 @@ def test_a_herd_that_lost_its_server_comes_back_within_two_seconds(bare: World) 
             opened = _all(crowds, do="open", after=permitted_ns)
         spread_ns = max(read) - min(read)
         two_renewals_ns = 2 * TIMING["renew_ms"] * clock.NS_PER_MS
-        if late.worst_ns > _TOO_LATE_NS and max(opened) - permitted_ns > two_renewals_ns:
-            pytest.skip(f"this machine was late by {late.worst_ns / 1e6:.0f} ms: it can not show two renewal periods")
         assert max(opened) - permitted_ns <= two_renewals_ns + _ALLOWED * late.worst_ns
         row(
             bare,
