@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from tests.history.events import Event, History
@@ -36,7 +37,7 @@ class Run:
     """The events of one run in the order of time, and what most checks need of them."""
 
     def __init__(self, events: Iterable[Event]) -> None:
-        self.events = sorted(events, key=lambda event: event["t"])
+        self.events = sorted(events, key=itemgetter("t"))
         self.by_kind: dict[str, list[Event]] = {}
         for event in self.events:
             self.by_kind.setdefault(event["kind"], []).append(event)
@@ -65,7 +66,11 @@ class Run:
         """Whether the check of `event` could have been permitted at any moment from `first` to its start."""
         reducing = event["kind"] == "pass1" or event["reduces"]
         intervals = self.permissions.of(self.scopes(event["worker"]), "signal" if reducing else "order")
-        return intervals.touch(first, event["start"])
+        return intervals.touch(first, self.latest(event))
+
+    def latest(self, event: Event) -> int:
+        """The last moment of a permission that a check could have found: the check's start."""
+        return int(event["start"])
 
 
 def _passed(event: Event) -> str:

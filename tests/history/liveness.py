@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tests.history.checker import NS_PER_MS, Run, Violation
 from tests.history.events import Event, History
 
-__all__ = ["check_liveness"]
+__all__ = ["check_liveness", "liveness"]
 
 _READ_AGAIN_NS = 2000 * NS_PER_MS
 """L4: every living worker reads the state within two seconds of the end of the last fault."""
@@ -19,7 +19,11 @@ _READ_AGAIN_NS = 2000 * NS_PER_MS
 
 def check_liveness(history: History) -> list[Violation]:
     """L4, L5, L7 of the quiet phase; nothing where the history has none."""
-    run = Run(history)
+    return liveness(Run(history))
+
+
+def liveness(run: Run) -> list[Violation]:
+    """The same of a run that others look at as well."""
     begun = [event["t"] for event in run.of("phase") if event["name"] == "quiet"]
     if not begun:
         return []

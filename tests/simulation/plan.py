@@ -145,7 +145,7 @@ def draw(seed: int, rng: Random) -> Plan:
         base_ns=log_uniform(rng, 30 * US, 3 * MS),
         jitter_ns=log_uniform(rng, 20 * US, 30 * MS),
         loss=rng.choice((0.0, 0.0, 0.01, 0.05)),
-        seals=rng.random() < 0.2,
+        seals=rng.random() < 0.06,
         chances=_chances(rng),
         longest_pause_ns=rng.choice((2, lease_ms // 2, 3 * lease_ms)) * MS,
         faults_ns=faults_ns,

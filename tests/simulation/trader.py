@@ -124,7 +124,8 @@ class Trader:
         agent = self.agent
         assert agent is not None
         while True:
-            self._doze(int(self._pace_ns * (0.2 + 1.6 * self._rng.random())))
+            pace_ns = self._pace_ns if self._kernel.now < self._kernel.calm_from else 4 * self._pace_ns
+            self._doze(int(pace_ns * (0.2 + 1.6 * self._rng.random())))
             if self.is_leaving:
                 return
             start = self._kernel.now

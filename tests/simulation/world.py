@@ -27,6 +27,9 @@ _LIBRARY = library_source()
 _WALL_MS = 1_760_000_000_000
 
 
+_BELLS = frozenset(("op", "op_end", "state"))
+
+
 class SimHistory(History):
     """A history that rings a bell at the moments around which everything is decided."""
 
@@ -36,15 +39,9 @@ class SimHistory(History):
 
     def add(self, kind: str, t: int, /, **values: object) -> None:
         """As `History.add`."""
-        super().add(kind, t, **values)
-        if kind in ("state", "op_end"):
-            self._world.alert()
-        if kind in ("op", "op_end"):
-            self._world.heat_up(kind, str(values["op"]))
-        if kind == "op" and values["action"] == "engage":
-            self._world.happened("engage begins")
-        if kind == "state" and values["mode"] == "ENGAGED" and values["scope"] == SWITCH:
-            self._world.happened("stop stands")
+        self.events.append({"kind": kind, "t": t, **values})
+        if kind in _BELLS:
+            getattr(self._world, f"saw_{kind}")(values)
 
 
 class World:
@@ -69,6 +66,7 @@ class World:
         )
         self.is_quiet = False
         self._under_way: set[str] = set()
+        self._tightened = -1  # when a key was last changed to something that permits less than all
         self._at_next: dict[str, list[Callable[[], None]]] = {}
         self.wall_offset_ms = 0  # by which the servers' clock was set wrong
         self.closing = ""  # the verdict of the last engagement, in quiet
@@ -115,7 +113,8 @@ class World:
             trader = self.traders.get(client)
             if trader is not None:
                 self.history.add("announced", self.kernel.now, worker=client, changed=changed)
-                trader.alert()
+                if changed == self._tightened:
+                    trader.alert()
 
         return note
 
@@ -215,16 +214,36 @@ class World:
             for call in calls:
                 call()
 
-    def heat_up(self, kind: str, op: str) -> None:
-        """While a command is under way threads are held up oftener, and ticks come in thick and fast."""
-        if kind == "op":
-            self._under_way.add(op)
-            span = 4 * self.plan.base_ns + self.plan.jitter_ns
-            for _ in range(3):
-                self.kernel.at(self.kernel.now + int(self.rng.random() * span), self.alert)
-        else:
-            self._under_way.discard(op)
+    # While a command is under way threads are held up oftener. Ticks come in thick and fast when somebody tightens and
+    # when somebody says that all are stopped: these are the moments that decide.
+
+    def saw_op(self, values: dict[str, object]) -> None:
+        """A command begins."""
+        self._under_way.add(str(values["op"]))
+        self.kernel.heat = 8.0
+        if values["action"] == "reset":
+            return
+        span = 4 * self.plan.base_ns + self.plan.jitter_ns
+        for _ in range(2):
+            self.kernel.at(self.kernel.now + int(self.rng.random() * span), self.alert)
+        if values["action"] == "engage":
+            self.happened("engage begins")
+
+    def saw_op_end(self, values: dict[str, object]) -> None:
+        """A command ends."""
+        self._under_way.discard(str(values["op"]))
         self.kernel.heat = 8.0 if self._under_way else 1.0
+        if values["result"] in ("QUIET", "FENCED"):
+            self.alert()
+
+    def saw_state(self, values: dict[str, object]) -> None:
+        """The switch or a scope was changed."""
+        if values["mode"] == "SAFE":
+            return
+        self._tightened = self.kernel.now
+        self.alert()
+        if values["mode"] == "ENGAGED" and values["scope"] == SWITCH:
+            self.happened("stop stands")
 
     def _pause_ns(self) -> int:
         return log_uniform(self.rng, 1000, max(self.plan.longest_pause_ns, 2000))
