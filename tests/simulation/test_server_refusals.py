@@ -88,8 +88,17 @@ def _fail_saving(server: RealServer) -> None:
         found = line.call("CONFIG", "GET", "dir")
         assert isinstance(found, list)
         Path(str(found[1]), "dump.rdb").mkdir(exist_ok=True)
+        _eventually_saving(server, "rdb_bgsave_in_progress:0")  # one that the server began itself
         line.call("BGSAVE")
-    eventually(lambda: "rdb_last_bgsave_status:err" in server.cli("INFO", "persistence"), why="the save fails")
+    _eventually_saving(server, "rdb_bgsave_in_progress:0", "rdb_last_bgsave_status:err")
+
+
+def _eventually_saving(server: RealServer, *lines: str) -> None:
+    def holds() -> bool:
+        told = server.cli("INFO", "persistence")
+        return all(line in told for line in lines)
+
+    eventually(holds, why=f"the server says {lines}")
 
 
 STATES: dict[str, Callable[[RealServer], object]] = {
