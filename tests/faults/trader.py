@@ -24,6 +24,7 @@ from tests.faults.trader_loop import (
     map_slots,
 )
 from tests.history.events import Event
+from tests.support.obeying import ask
 from tests.support.processes import ROOT
 from tests.support.waiting import eventually
 
@@ -165,13 +166,7 @@ class Trader(Trading):
 
     def ask(self, do: str, **values: Any) -> Any:
         """Has it obey one order; its answer."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"do": do, **values}).encode() + b"\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        assert line, f"{self.worker_id} ended:\n{self.output.read_text(errors='replace')}"
-        return json.loads(line)
+        return ask(self.process, self.output, {"do": do, **values})
 
     def fork(self) -> Trading:
         """Has it fork; the child trades as a worker of its own until its slot EXIT is set, or for a minute."""

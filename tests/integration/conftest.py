@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.agents import FAST
 from tests.support.server import RealServer
+from tests.support.shell import Shell
 from tests.support.switch import Switch
 
 
@@ -31,3 +33,14 @@ def durable_switch(durable_server: RealServer, tmp_path: Path) -> Iterator[Switc
         yield made
     finally:
         made.close()
+
+
+@pytest.fixture
+def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """A shell for `switch`, with the settings of its fleet."""
+    folder = tmp_path / "shell"
+    folder.mkdir()
+    made = Shell(switch.url, folder, monkeypatch, capsys)
+    for name, value in FAST.items():
+        monkeypatch.setenv(f"KILLSWITCH_{name.upper()}", str(value))
+    return made

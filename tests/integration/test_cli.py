@@ -12,17 +12,6 @@ from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
 
 
-@pytest.fixture
-def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """A shell for `switch`, with the settings of its fleet."""
-    folder = tmp_path / "shell"
-    folder.mkdir()
-    made = Shell(switch.url, folder, monkeypatch, capsys)
-    for name, value in FAST.items():
-        monkeypatch.setenv(f"KILLSWITCH_{name.upper()}", str(value))
-    return made
-
-
 def test_engage_stops_and_tells_epoch_and_durability(switch: Switch, shell: Shell) -> None:
     """The stop is in Redis and on record under the name that was given, and the command says how safe it is."""
     done = shell.run("engage", "--reason", "fat finger", "--actor", "alice")

@@ -8,12 +8,11 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.agents import FAST, stays_closed
+from tests.support.agents import stays_closed
 from tests.support.server import KINDS, binary
 from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
@@ -31,17 +30,6 @@ def server_kind() -> str:
     if found is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("there is no server")
     return found
-
-
-@pytest.fixture
-def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """A shell for `switch`, with the settings of its fleet."""
-    folder = tmp_path / "shell"
-    folder.mkdir()
-    made = Shell(switch.url, folder, monkeypatch, capsys)
-    for name, value in FAST.items():
-        monkeypatch.setenv(f"KILLSWITCH_{name.upper()}", str(value))
-    return made
 
 
 def held(switch: Switch) -> Any:

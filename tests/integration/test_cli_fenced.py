@@ -8,22 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agents import FAST
 from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
 from tests.support.waiting import Stopwatch
 from workers.venue import RunningVenue, running
-
-
-@pytest.fixture
-def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """A shell for `switch`, with the settings of its fleet."""
-    folder = tmp_path / "shell"
-    folder.mkdir()
-    made = Shell(switch.url, folder, monkeypatch, capsys)
-    for name, value in FAST.items():
-        monkeypatch.setenv(f"KILLSWITCH_{name.upper()}", str(value))
-    return made
 
 
 @pytest.fixture

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from killswitch import PREFLIGHT_CHECKS, View, __version__
 from killswitch._build import gate_build
-from tests.support.agents import FAST, open_epoch
+from tests.support.agents import open_epoch
 from tests.support.shell import Done, Shell
 from tests.support.switch import Switch
 
 
 @pytest.fixture
-def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """A shell for `switch`, with the settings of its fleet; its queue is another database of the same server."""
-    folder = tmp_path / "shell"
-    folder.mkdir()
-    made = Shell(switch.url, folder, monkeypatch, capsys)
-    for name, value in FAST.items():
-        monkeypatch.setenv(f"KILLSWITCH_{name.upper()}", str(value))
+def shell(shell: Shell, switch: Switch, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """The queue is another database of the same server."""
     monkeypatch.setenv("WORKERS_QUEUE_URL", switch.server.url.replace("/0", "/1"))
-    return made
+    return shell
 
 
 def findings(done: Done) -> dict[str, dict[str, Any]]:

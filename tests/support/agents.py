@@ -17,6 +17,7 @@ from typing import Any
 
 from killswitch import Agent, Blocked, Code, Permit, Settings, clock, local
 from tests.support.agent_program import BLOCKED_AT, PASSED, PASSED_AT, SIZE, SLOTS, map_slots
+from tests.support.obeying import ask
 from tests.support.processes import ROOT
 from tests.support.server import RealServer
 from tests.support.waiting import eventually
@@ -145,13 +146,7 @@ class Worker:
 
     def ask(self, do: str, **values: Any) -> Any:
         """Has the child obey one order and returns its answer."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"do": do, **values}).encode() + b"\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        assert line, f"the child ended:\n{self._log.read_text(errors='replace')}"
-        return json.loads(line)
+        return ask(self.process, self._log, {"do": do, **values})
 
     def opens(self) -> None:
         """Waits until its gate is open, by its own word."""
