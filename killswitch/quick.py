@@ -7,10 +7,8 @@ not need can not stop it, however broken: whoever uses this loads `Settings` aft
 
 from __future__ import annotations
 
-import getpass
 import io
 import os
-import platform
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +19,7 @@ from killswitch.core.endpoint import Endpoint, TlsFiles, parse_url
 from killswitch.core.modes import SWITCH, InvalidInput, Scope
 from killswitch.core.words import NO_REASON, check_reason, tidy
 from killswitch.errors import SettingsError
-from killswitch.sources import read_source, source_fault
+from killswitch.sources import default_actor, read_source, source_fault
 from killswitch.store.attempts import attempt_twice
 from killswitch.store.bounded import durability
 from killswitch.store.keys import Keys
@@ -75,15 +73,6 @@ class Press:
     durability: Durability | None = None
     means: str = "function"
     operation: str = ""
-
-
-def _default_actor() -> str:
-    """`user@host`, as in Settings."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # no passwd entry, as in many containers
-        user = f"uid{os.getuid()}" if hasattr(os, "getuid") else "unknown"
-    return f"{user}@{platform.node()}"
 
 
 _DAMAGED = "\ufffd"  # stands where bytes are not UTF-8
@@ -159,15 +148,18 @@ class _Sources:
 
 def _actor(given: str, warnings: list[str]) -> str:
     """A name for the record. A bad one is replaced: who pressed must not decide whether it works."""
-    for name in (given, _default_actor()):
-        try:
-            if name and len(name) <= _ACTOR_MAX:
-                return check_reason(name, "the actor")
-        except InvalidInput:
-            pass
-        if name:
-            warnings.append(f"KILLSWITCH_ACTOR is no usable name (one line of at most {_ACTOR_MAX} characters)")
-    return "unknown"
+    if (name := _usable(given)) is not None:
+        return name
+    if given:
+        warnings.append(f"KILLSWITCH_ACTOR is no usable name (one line of at most {_ACTOR_MAX} characters)")
+    return _usable(default_actor()) or "unknown"
+
+
+def _usable(name: str) -> str | None:
+    try:
+        return check_reason(name, "the actor") if name and len(name) <= _ACTOR_MAX else None
+    except InvalidInput:
+        return None
 
 
 def _timeout_ms(text: str | None) -> int:

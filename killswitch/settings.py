@@ -8,10 +8,8 @@ Files are UTF-8.
 from __future__ import annotations
 
 import difflib
-import getpass
 import os
 import re
-import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,9 +23,9 @@ from killswitch.core.lease import LONGEST_LEASE_MS
 from killswitch.core.sinks import SinkAddress, parse_sinks
 from killswitch.core.watch import Timing
 from killswitch.errors import SettingsError
-from killswitch.sources import ENCODING, read_source, source_faults
+from killswitch.sources import ENCODING, default_actor, read_source, source_faults
 
-__all__ = ["DEFAULT_PREFIX", "DEFAULT_URL", "ENV_PREFIX", "SECRETS_DIR", "Settings", "default_actor"]
+__all__ = ["DEFAULT_PREFIX", "DEFAULT_URL", "ENV_PREFIX", "SECRETS_DIR", "Settings"]
 
 ENV_PREFIX = "KILLSWITCH_"
 SECRETS_DIR = "/run/secrets"
@@ -40,15 +38,6 @@ _DURATIONS = ("lease_ms", "renew_ms", "patience_ms", "beat_ms", "retain_ms")
 _SHORTEST_KEY = 16
 _INTEGER = TypeAdapter(int)
 _OTHER_VARIABLES = frozenset({"KILLSWITCH_SECRETS_DIR", "KILLSWITCH_TEST_DATA", "KILLSWITCH_REDIS_SERVER"})
-
-
-def default_actor() -> str:
-    """`user@host` of this process: who is on record when nobody named an actor."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # no passwd entry, as in many containers
-        user = f"uid{os.getuid()}" if hasattr(os, "getuid") else "unknown"
-    return f"{user}@{socket.gethostname()}"
 
 
 class Settings(BaseSettings):

@@ -1,4 +1,5 @@
-"""The files that settings come from, `.env` and the secret files: which of them cannot be read, and why.
+"""The files that settings come from, `.env` and the secret files: which of them cannot be read, and why. And who is on
+record where no source names anybody.
 
 They are UTF-8; a byte order mark in front is passed over. What is in them is never quoted, not even one byte: it may be
 a password.
@@ -7,11 +8,22 @@ a password.
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterable
 
-__all__ = ["ENCODING", "read_source", "source_fault", "source_faults"]
+__all__ = ["ENCODING", "default_actor", "read_source", "source_fault", "source_faults"]
 
 ENCODING = "utf-8-sig"
+_LOGIN = ("LOGNAME", "USER", "LNAME", "USERNAME")  # where `getpass.getuser` looks first
+
+
+def default_actor() -> str:
+    """`user@host` of this process. Only its own environment is asked, else it is the number of the user: a directory
+    of users may be on the network that has just failed, and an engagement would wait for it."""
+    user = next((name for name in map(os.environ.get, _LOGIN) if name), None)
+    if user is None:
+        user = f"uid{os.getuid()}" if hasattr(os, "getuid") else "unknown"
+    return f"{user}@{platform.node()}"
 
 
 def read_source(path: str, errors: str = "strict") -> str:

@@ -12,11 +12,13 @@ from typing import Any
 
 import click
 
-from ops.console import console
+from ops.console import console, open_streams
 from ops.exit_codes import Exit
 from ops.failures import report
 
 __all__ = ["COMMANDS", "cli", "main"]
+
+_CHANGING = ("engage", "reduce", "reset", "deadman", "init", "drill", "launch", "down")
 
 COMMANDS = {
     "engage": "Stop the fleet, or a part of it.",
@@ -94,21 +96,24 @@ def cli(full: bool) -> None:
     killswitch reset --reason "checked"                permit trading again
 
     Exit codes: 0 done (with --wait: proved quiet), 1 refused, 2 wrong usage or settings, 3 engaged but not proved
-    quiet, 5 a check failed, 69 Redis unreachable.
+    quiet, 4 fenced, 5 a check failed, 6 the record was altered, 69 Redis unreachable.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code. Never lets a traceback out."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    open_streams()
     console.begin()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 is no reason to fail
     try:
-        return int(cli.main(words, prog_name="killswitch", standalone_mode=False) or Exit.DONE)
+        code = int(cli.main(words, prog_name="killswitch", standalone_mode=False) or Exit.DONE)
     except (Exception, KeyboardInterrupt) as error:
         return int(report(error, full="--traceback" in words[:1]))
+    verb = next((word for word in words if not word.startswith("-")), "")
+    return int(Exit.UNWRITTEN) if console.lost and code == Exit.DONE and verb not in _CHANGING else code
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Where words go: one JSON object or text for people, colours or none, and a reader who went away is no error."""
+"""Where words go: one JSON object or text for people, colours or none. What becomes of the words never changes what a
+command does, nor the code that tells what it did: a reader may go away, a disk be full, a stream be closed."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -12,7 +14,7 @@ from typing import Any, NoReturn, TextIO
 
 from ops.render import Paint, clean, wrap
 
-__all__ = ["Console", "console", "plain"]
+__all__ = ["Console", "console", "open_streams", "plain"]
 
 
 def plain(value: Any) -> Any:
@@ -34,8 +36,23 @@ def _colourful(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def open_streams() -> None:
+    """Leads each of the three standard descriptors that is closed nowhere: else the next connection gets its number,
+    and what is written straight to it goes to Redis."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "w", encoding="utf-8", closefd=False))
+
+
 class Console:
-    """Text mode: results on stdout, trouble on stderr. JSON mode: one object on stdout, all text on stderr."""
+    """`gone`: nobody reads any more what is written. `lost`: why a result that somebody wants could not be written.
+
+    Text mode: results on stdout, trouble on stderr. JSON mode: one object on stdout, all text on stderr."""
 
     def __init__(self) -> None:
         self.begin()
@@ -45,6 +62,7 @@ class Console:
         self.json = False
         self.told = False
         self.gone = False
+        self.lost = ""
         self.warnings: list[str] = []
 
     @property
@@ -128,11 +146,20 @@ class Console:
             stream.write(text)
             stream.flush()
         except BrokenPipeError:
-            # The reader went away, as `head` does. The command goes on and its exit code stays true.
-            self.gone = True
-            nowhere = os.open(os.devnull, os.O_WRONLY)
+            self._divert(stream)  # the reader went away, as `head` does
+        except (OSError, ValueError) as error:
+            self._divert(stream)
+            if stream is sys.stdout and not self.lost:
+                self.lost = getattr(error, "strerror", None) or "the stream is closed"
+                self.trouble("warning", f"the result could not be written to its end: {self.lost}", "warn")
+
+    def _divert(self, stream: TextIO) -> None:
+        """From now on what is written there goes nowhere, also what Python still holds of it."""
+        self.gone = self.gone or stream is sys.stdout or stream is self.people
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with contextlib.suppress(OSError, ValueError):  # a stream that has no descriptor any more
             os.dup2(nowhere, stream.fileno())
-            os.close(nowhere)
+        os.close(nowhere)
 
 
 console = Console()

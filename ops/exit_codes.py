@@ -35,4 +35,9 @@ class Exit(IntEnum):
     UNSEALED = 7, "The record is in order, but changes have not been sealed for longer than was allowed."
     UNREACHABLE = 69, "Redis could not be reached or did not answer, or what was to be checked was not to be had."
     INTERNAL = 70, "An unexpected error; `killswitch --traceback ...` shows where."
+    UNWRITTEN = (
+        74,
+        "Done, but the result could not be written to its end, as on a full disk. Commands that change the switch end "
+        "with the code that tells what became of it.",
+    )
     INTERRUPTED = 130, "Interrupted before there was a result."

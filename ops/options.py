@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -15,6 +16,8 @@ __all__ = [
     "ScopeType",
     "SecondsType",
     "SpanType",
+    "Wait",
+    "WaitType",
     "actor",
     "epoch",
     "output",
@@ -71,6 +74,37 @@ class SpanType(click.ParamType[int]):
         if not seconds:
             self.fail(f"{value!r:.40} is no length of time: write for example 30s, 10m, 8h or 1h30m", param, ctx)
         return seconds
+
+
+class Wait(NamedTuple):
+    """How long to wait for a proof, and what was odd about the word that said so."""
+
+    seconds: float
+    remark: str = ""
+
+
+class WaitType(click.ParamType[Wait]):
+    """Seconds or a length of time. None is refused: how long to wait must not decide whether the fleet is stopped."""
+
+    name = "time to wait"
+
+    def __init__(self, default_s: float, most_s: float) -> None:
+        self._default_s, self._most_s = default_s, most_s
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Wait:
+        """The nearest wait that can be had."""
+        if isinstance(value, Wait):
+            return value
+        text = str(value)
+        span = parse_span(text)
+        try:
+            found = float(text) if span is None else float(span)
+        except ValueError:
+            found = math.nan
+        if math.isnan(found):
+            return Wait(self._default_s, f"--wait {text!r:.40} is no time: waited at most {self._default_s:g} s")
+        nearest = min(max(found, 0.0), self._most_s)
+        return Wait(nearest, "" if nearest == found else f"--wait {text:.40}: waited at most {nearest:g} s")
 
 
 class ScopeType(click.ParamType[Any]):

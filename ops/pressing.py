@@ -69,7 +69,9 @@ def tell_engaged(press: Press) -> None:
 
 def tell_tidied(press: Press, reason: str, actor: str | None) -> None:
     """Where the record holds another text than was given: what a line cannot hold is no reason not to stop."""
-    if press.reason != reason.strip() or (actor and press.actor != actor.strip()):
+    if not reason.strip():
+        console.warn("no reason was given; the record says so")
+    if (reason.strip() and press.reason != reason.strip()) or (actor and press.actor != actor.strip()):
         console.warn(
             "the reason or the name was not one plain line of at most 200 characters: what is shown is on record"
         )
@@ -120,7 +122,7 @@ def redis_cli_line(target: Target, scope: Scope | None, reason: str) -> str:
             words += [option, path] if path else []
     words += ["--user", place.username] if place.username else []
     words += ["--askpass"] if place.password else []
-    return shlex.join([*words, "SET", target.keys.scope_state(scope), f"ENGAGED {reason.strip()}"])
+    return shlex.join([*words, "SET", target.keys.scope_state(scope), f"ENGAGED {reason}".strip()])
 
 
 def _bound(target: Target, ask: bool) -> tuple[int, str]:

@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from killswitch.quick import Press
 
 DEFAULT_WAIT_S = 5.0
+MOST_WAIT_S = 3600.0
 
 
 @click.command("engage")
 @options.output
-@options.reason
+@click.option("--reason", "-r", default="", metavar="TEXT", help="Why, for the record; a stop needs none.")
 @options.scope
 @options.actor
 @click.option(
     "--wait",
     "-w",
-    "wait_s",
     is_flag=False,
-    flag_value=DEFAULT_WAIT_S,
+    flag_value=options.Wait(DEFAULT_WAIT_S),
     default=None,
-    type=options.SecondsType(0, 3600, min_open=True),
+    type=options.WaitType(DEFAULT_WAIT_S, MOST_WAIT_S),
     metavar="[SECONDS]",
-    help=f"Wait for the proof that every worker is quiet, or fenced. Alone: {DEFAULT_WAIT_S:g} seconds.",
+    help=f"Wait for the proof that every worker is quiet, or fenced; 10, 30s, 5m. Alone: {DEFAULT_WAIT_S:g} seconds.",
 )
-def command(reason: str, scope: Scope | None, actor: str | None, wait_s: float | None) -> Exit:
+def command(reason: str, scope: Scope | None, actor: str | None, wait: options.Wait | None) -> Exit:
     """Stop the fleet, or the part that --scope names. Unconditional; may be repeated.
 
     With --wait the command ends with 0 only when every worker has reported closed gates and no order in flight (QUIET);
@@ -52,7 +52,7 @@ def command(reason: str, scope: Scope | None, actor: str | None, wait_s: float |
     target = quick.read_target()
     pressed: list[Press] = []
 
-    with pressing.Interruptible(waits=wait_s is not None) as ctrl_c:
+    with pressing.Interruptible(waits=wait is not None) as ctrl_c:
 
         def engaged(press: Press) -> None:
             ctrl_c.engaged(press)
@@ -63,7 +63,7 @@ def command(reason: str, scope: Scope | None, actor: str | None, wait_s: float |
             press = quick.engage(target, reason, actor, scope, engaged)
             pressing.tell_tidied(press, reason, actor)
             pressing.tell_durability(press)
-            control, code = _afterwards(press, wait_s, target)
+            control, code = _afterwards(press, wait, target)
         except StoreUnavailable as error:
             return pressing.tell_unreachable(error, target, scope, reason)
         except StoreRefused as error:
@@ -71,13 +71,13 @@ def command(reason: str, scope: Scope | None, actor: str | None, wait_s: float |
         except Exception as error:
             if not pressed:
                 raise
-            return pressing.tell_broken(pressed[0], error, waited=wait_s is not None)
+            return pressing.tell_broken(pressed[0], error, waited=wait is not None)
     with contextlib.suppress(KeyboardInterrupt):  # everything is told: what is left is the record's business
         control.close()
     return code
 
 
-def _afterwards(press: Press, wait_s: float | None, target: Any) -> tuple[Controller, Exit]:
+def _afterwards(press: Press, wait: options.Wait | None, target: Any) -> tuple[Controller, Exit]:
     """What may take its time: the other settings, the proof, the JSON object, and the begin of the sealing."""
     from ops import proving
     from ops.loading import control_for
@@ -89,11 +89,13 @@ def _afterwards(press: Press, wait_s: float | None, target: Any) -> tuple[Contro
         if text not in target.warnings:
             console.warn(f"engaged, but the settings are not valid: {text}")
     outcome = proving.as_outcome(press)
-    if wait_s is None:
+    if wait is None:
         if press.durability is not None and press.means == "function":  # else Redis fell silent, or has no record of it
             control.seal_soon()
         return control, _finish(outcome, Exit.DONE)
-    outcome = proving.wait(control, outcome, press.engaged_ns, wait_s)
+    if wait.remark:
+        console.warn(wait.remark)
+    outcome = proving.wait(control, outcome, press.engaged_ns, wait.seconds)
     code = {"QUIET": Exit.DONE, "FENCED": Exit.FENCED}.get(outcome.verdict, Exit.UNCERTAIN)
     return control, _finish(outcome, code)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from killswitch import Controller, Scope, Settings, SettingsError, StoreUnavailable, quick
 from killswitch import settings as full
 from killswitch.core.endpoint import TlsFiles
+from killswitch.sources import default_actor
 from tests.support.proxy import Proxy
 from tests.support.server import RealServer
 from tests.support.surroundings import surroundings
@@ -25,6 +26,7 @@ URLS = (
     "http://x",
     "",
 )
+LOGIN = ("LOGNAME", "USER", "LNAME", "USERNAME")
 
 
 def by_settings() -> tuple[object, ...] | None:
@@ -149,7 +151,7 @@ def test_a_bad_actor_is_replaced_with_a_warning(tmp_path: Path, actor: str) -> N
     """Who pressed must not decide whether it works."""
     with surroundings(tmp_path, {"KILLSWITCH_ACTOR": actor}):
         found = quick.read_target()
-    assert found.actor == full.default_actor()
+    assert found.actor == default_actor()
     assert "KILLSWITCH_ACTOR" in found.warnings[0]
 
 
@@ -162,19 +164,29 @@ def test_an_unreadable_secret_is_a_warning(tmp_path: Path) -> None:
     assert "killswitch_redis_password cannot be read" in found.warnings[0]
 
 
-def test_a_host_without_user_names_gives_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_without_a_login_name_gives_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in many containers; the same for both, and a name that cannot be shown is `unknown`."""
-
-    def nobody() -> str:
-        raise KeyError("no passwd entry")
-
-    monkeypatch.setattr("getpass.getuser", nobody)
+    for name in LOGIN:
+        monkeypatch.delenv(name, raising=False)
     with surroundings(tmp_path):
         assert quick.read_target().actor == Settings().who
         assert quick.read_target().actor.startswith("uid")
-    monkeypatch.setattr("getpass.getuser", lambda: "\x1b[31m")
+    monkeypatch.setenv("LOGNAME", "\x1b[31m")
     with surroundings(tmp_path):
         assert quick.read_target().actor == "unknown"
+
+
+@pytest.mark.parametrize("given", ["", "alice"])
+def test_no_directory_of_users_is_asked_who_presses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    """It may be on the network that has failed, and the engagement would wait for it."""
+    for name in LOGIN:
+        monkeypatch.delenv(name, raising=False)
+    for asked in ("getpwuid", "getpwnam", "getpwall"):
+        monkeypatch.setattr(f"pwd.{asked}", lambda *_: pytest.fail("asked the directory"))
+    with surroundings(tmp_path, {"KILLSWITCH_ACTOR": given} if given else {}):
+        assert quick.read_target().actor == (given or Settings().who)
 
 
 def test_all_violations_are_shown_at_once(tmp_path: Path) -> None:

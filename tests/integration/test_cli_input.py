@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.agents import open_epoch
 from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
 
@@ -27,7 +28,8 @@ def lonely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 
 BAD_INPUT = [
-    (("engage",), "--reason"),
+    (("engage", "-r", "x", "--wait", "-1"), "-1"),
+    (("reduce",), "--reason"),
     (("reduce", "-r", ""), "the reason is empty"),
     (("reduce", "-r", "   "), "the reason is empty"),
     (("reduce", "-r", "two\nlines"), "one plain line"),
@@ -37,9 +39,6 @@ BAD_INPUT = [
     (("engage", "-r", "x", "-s", "EURUSD"), "dimension:name"),
     (("engage", "-r", "x", "-s", "Symbol:EURUSD"), "dimension:name"),
     (("engage", "-r", "x", "-s", "symbol:EUR USD"), "dimension:name"),
-    (("engage", "-r", "x", "--wait", "soon"), "'soon'"),
-    (("engage", "-r", "x", "--wait", "-1"), "-1"),
-    (("engage", "-r", "x", "--wait", "nan"), "nan"),
     (("engage", "-r", "x", "extra"), "extra"),
     (("engage", "-r", "x", "--output", "xml"), "xml"),
     (("engag", "-r", "x"), "did you mean `engage`?"),
@@ -81,6 +80,31 @@ VERBS = [
     ("audit", "list"),
     ("init",),
 ]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "no reason was given"),
+        (("-r", ""), "no reason was given"),
+        (("-r", "x", "--wait", "soon"), "'soon' is no time: waited at most 5 s"),
+        (("-r", "x", "--wait", "nan"), "'nan' is no time"),
+        (("-r", "x", "--wait", "1e99"), "--wait 1e99: waited at most 3600 s"),
+        (("-r", "x", "--wait", "2h"), "--wait 2h: waited at most 3600 s"),
+        (("-r", "x", "--wait", "0"), ""),
+        (("-r", "x", "--wait", "10s"), ""),
+    ],
+)
+def test_why_and_how_long_decide_nothing_about_the_stop(
+    switch: Switch, shell: Shell, words: tuple[str, ...], told: str
+) -> None:
+    """What is odd about them is told after the fleet is engaged, and the wait is the nearest that can be had."""
+    open_epoch(switch.agent())
+    done = shell.run("engage", *words)
+    assert switch.server.cli("GET", STATE).startswith("ENGAGED ")
+    assert done.code in (0, 3)
+    assert told in " ".join(done.err.split())
+    assert told or done.err == ""
 
 
 @pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])

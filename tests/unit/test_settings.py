@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from killswitch import quick
 from killswitch.core.watch import Timing
 from killswitch.errors import SettingsError
-from killswitch.settings import Settings, default_actor
+from killswitch.settings import Settings
+from killswitch.sources import default_actor
 
 
 @pytest.fixture(autouse=True)
@@ -182,13 +183,10 @@ def test_password_is_in_no_representation(empty_directory: Path) -> None:
     assert "hunter3" not in repr(Settings(redis_url="redis://u:hunter3@h"))
 
 
-def test_actor_without_a_passwd_entry_is_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_actor_without_a_login_name_is_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """In many containers nobody has a name."""
-
-    def nobody() -> str:
-        raise KeyError("uid not found")
-
-    monkeypatch.setattr("getpass.getuser", nobody)
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
     assert default_actor().startswith(f"uid{os.getuid()}@")
 
 

@@ -59,6 +59,7 @@ def test_exit_codes_are_distinct_and_explained() -> None:
         "UNSEALED": 7,
         "UNREACHABLE": 69,
         "INTERNAL": 70,
+        "UNWRITTEN": 74,
         "INTERRUPTED": 130,
     }
     assert all(code.meaning.endswith(".") for code in Exit)
