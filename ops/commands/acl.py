@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,14 @@ if TYPE_CHECKING:
     from killswitch import AclUser
 
 _LONGEST = 4096
+_OF_OTHERS = stat.S_IRGRP | stat.S_IROTH
+_AFTERWARDS = (
+    "rules live in the server's memory until ACL SAVE (with `aclfile`) or CONFIG REWRITE",
+    "no role may use ACL: before the user `default` is turned off make an administrator, or nobody can ever change a "
+    "user again. In this order: ACL SETUSER admin reset on #SHA256-OF-ITS-PASSWORD ~* &* +@all; log in as it (redis-cli "
+    "--user admin ACL WHOAMI has to say admin); save as it; once every user works, as it: ACL SETUSER default off; save "
+    "again",
+)
 
 
 @click.command("acl")
@@ -55,9 +65,9 @@ def command(
     A password is never printed. Without --password-file a user has none, and nobody can log in under its name.
 
     \b
-    killswitch acl | redis-cli                                          every role, without passwords
-    killswitch acl --role operator --user alice --password-file alice.pw | redis-cli
-    killswitch acl --keep-passwords | redis-cli                         after an update
+    killswitch acl | redis-cli --user admin                             every role, without passwords
+    killswitch acl --role operator --user alice --password-file alice.pw | redis-cli --user admin
+    killswitch acl --keep-passwords | redis-cli --user admin            after an update
     killswitch acl --file > users.acl
     """
     if len(names) != 1 and (user or password_file):
@@ -73,10 +83,8 @@ def command(
             console.tell(*wrap(f"beyond its need: {one.role.beyond}", indent="#   "))
     if not hashed and not keep_passwords:
         console.tell(*wrap("no passwords are set: give one with --password-file, once for each user", indent="# "))
-    console.tell(
-        *wrap("rules live in the server's memory until ACL SAVE (with `aclfile`) or CONFIG REWRITE", indent="# "),
-        *wrap("turn the user `default` off once every user works: ACL SETUSER default off", indent="# "),
-    )
+    for text in _AFTERWARDS:
+        console.tell(*wrap(text, indent="# "))
     console.result({"users": [_object(one) for one in users], "exit_code": int(Exit.DONE)})
     return Exit.DONE
 
@@ -106,11 +114,16 @@ def _hash(path: Path) -> str:
     try:
         with path.open("rb") as file:
             found = file.read(_LONGEST + 1)
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     except OSError as error:
         raise click.UsageError(f"--password-file {path}: {error.strerror}: name a file that you may read") from None
     password = found.rstrip(b"\r\n")
     if not password or len(found) > _LONGEST or b"\n" in password or b"\0" in password:
         raise click.UsageError(f"--password-file {path}: it must hold one line of at most {_LONGEST} bytes")
+    if mode & _OF_OTHERS:
+        console.warn(
+            f"--password-file {path}: others may read it (mode {mode:03o}): chmod 600, and use another password"
+        )
     return hashlib.sha256(password).hexdigest()
 
 

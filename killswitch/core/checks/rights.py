@@ -18,6 +18,12 @@ NAMED_AFTER = "killswitch-"
 """Begins the name of a user that `killswitch acl` makes, followed by its role."""
 
 _NEEDED_ROLES = ("worker", "operator")
+_DEFAULT_OFF = (
+    "a user for each role (`killswitch acl`) and first of all an administrator, because no role may use ACL: ACL "
+    "SETUSER admin reset on #SHA256-OF-ITS-PASSWORD ~* &* +@all; log in as it and save (ACL SAVE or CONFIG REWRITE); "
+    "then, as it, ACL SETUSER default off, and save again"
+)
+"""Turned off while nobody else may use ACL, `default` can not be turned on again."""
 _LOOPBACK = ("127.", "-127.", "::1", "-::1", "localhost")
 _SHOWN = 3
 _USERS_SHOWN = 16
@@ -86,7 +92,10 @@ def acl(facts: Facts) -> Judged:
         raise Unseen(f"user {found.user}: {found.refused}")
     if found.odd:
         texts = [f"{name} is not its role: {text}" for name, text in sorted(found.odd.items())]
-        return fail("; ".join(texts), "killswitch acl --keep-passwords | redis-cli, with the prefix of this switch")
+        return fail(
+            "; ".join(texts),
+            "killswitch acl --keep-passwords | redis-cli --user ADMIN, with the prefix of this switch; then save",
+        )
     missing = [role for role in _NEEDED_ROLES if role not in found.users.values()]
     roles = [f"{name} ({role})" for name, role in sorted(found.users.items()) if role]
     named = ", ".join(roles[:_USERS_SHOWN]) + (f" and {len(roles) - _USERS_SHOWN} more" if roles[_USERS_SHOWN:] else "")
@@ -118,7 +127,7 @@ def exposure(facts: Facts) -> Judged:
         return _encrypted(facts, "the user `default` is off" if "off" in found.default else "it asks for a password")
     places = told.set_to("bind").split()
     inside = bool(places) and all(place.startswith(_LOOPBACK) for place in places)
-    remedy = "ACL SETUSER default off, and a user for each role"
+    remedy = _DEFAULT_OFF
     text = "the user `default` needs no password"
     if inside or told.set_to("protected-mode") == "yes":
         reach = "only this machine reaches it" if inside else "protected-mode keeps other machines out"
