@@ -24,9 +24,9 @@ _OF_OTHERS = stat.S_IRGRP | stat.S_IROTH
 _AFTERWARDS = (
     "rules live in the server's memory until ACL SAVE (with `aclfile`) or CONFIG REWRITE",
     "no role may use ACL: before the user `default` is turned off make an administrator, or nobody can ever change a "
-    "user again. In this order: ACL SETUSER admin reset on #SHA256-OF-ITS-PASSWORD ~* &* +@all; log in as it (redis-cli "
-    "--user admin ACL WHOAMI has to say admin); save as it; once every user works, as it: ACL SETUSER default off; save "
-    "again",
+    "user again. In this order: ACL SETUSER admin reset on #SHA256-OF-ITS-PASSWORD ~* &* +@all; log in as it "
+    "(redis-cli --user admin ACL WHOAMI has to say admin); save as it; once every user works, as it: ACL SETUSER "
+    "default off; save again",
 )
 
 
