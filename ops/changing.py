@@ -9,7 +9,7 @@ from ops.exit_codes import Exit
 from ops.failures import report
 from ops.pressing import durability_text
 from ops.proving import outcome_object
-from ops.render import clean, wrap
+from ops.render import clean, page, wrap
 from ops.screens import state_words, status_lines
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def show_state(status: FleetStatus, scope: Scope | None) -> None:
     from killswitch import __version__
 
     state = state_of(status, scope)
-    lines = status_lines(status, __version__, console.error_paint)
+    lines = status_lines(status, __version__, console.error_paint, page.columns)
     console.tell(*lines[: lines.index("")])
     if scope is not None and state is not None:
         text = "follows the switch" if state.text == "(absent)" else state_words(state.text)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn, TextIO
 
-from ops.render import Paint, clean, wrap
+from ops.render import COLUMNS, Paint, clean, page, wrap
 
 __all__ = ["Console", "console", "open_streams", "plain"]
 
@@ -34,6 +34,18 @@ def plain(value: Any) -> Any:
 
 def _colourful(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+_NARROWEST, _WIDEST = 40, 200
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        told = os.environ.get("COLUMNS", "")
+        found = int(told) if told.isdecimal() else os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):  # no terminal, or a closed stream
+        return COLUMNS
+    return min(max(found, _NARROWEST), _WIDEST) if found else COLUMNS
 
 
 def open_streams() -> None:
@@ -64,6 +76,7 @@ class Console:
         self.gone = False
         self.lost = ""
         self.warnings: list[str] = []
+        page.columns = min(COLUMNS, self.columns)
 
     @property
     def people(self) -> TextIO:
@@ -79,6 +92,11 @@ class Console:
     def error_paint(self) -> Paint:
         """Colours as stderr has them."""
         return Paint(_colourful(sys.stderr))
+
+    @property
+    def columns(self) -> int:
+        """How wide a table for people may be: as wide as their terminal, within reason; in a pipe COLUMNS."""
+        return _columns(self.people) if self.people.isatty() else COLUMNS
 
     @property
     def live(self) -> bool:
@@ -103,7 +121,7 @@ class Console:
         """A labelled paragraph on stderr; only its label is coloured. Whatever the text is, it is shown as text."""
         lines = wrap(f"{label}: {clean(text)}")
         painted = self.error_paint(label, style)
-        self.tell(*[painted + lines[0][len(label) :], *(f"  {line}" for line in wrap(" ".join(lines[1:]), 98))])
+        self.tell(*[painted + lines[0][len(label) :], *wrap(" ".join(lines[1:]), indent="  ")])
 
     def tell(self, *lines: str) -> None:
         """Lines on stderr."""

@@ -1,4 +1,4 @@
-"""Text for people: safe to show, aligned, at most 100 columns, coloured where that helps.
+"""Text for people: safe to show, aligned, no wider than what it is shown on, coloured where that helps.
 
 Everything that comes out of Redis was written by somebody else. It goes through `clean` before it meets a terminal:
 escape sequences, line breaks and characters that turn the writing direction are shown, never obeyed.
@@ -18,10 +18,12 @@ __all__ = [
     "Column",
     "Paint",
     "ago",
+    "blocks",
     "brief",
     "clean",
     "fit",
     "fit_middle",
+    "page",
     "span",
     "table",
     "width",
@@ -29,6 +31,8 @@ __all__ = [
 ]
 
 COLUMNS = 100
+"""How wide text is where nothing says how wide it may be, as in a pipe."""
+
 _MARKS_MAX = 2
 _GAP = "  "
 
@@ -44,6 +48,15 @@ _STYLES = {
     "go": "1;32",
     "warn": "1;33",
 }
+
+
+class Page:
+    """How wide prose is: COLUMNS, or less where the terminal has less. The console says so when a command starts."""
+
+    columns = COLUMNS
+
+
+page = Page()
 
 
 class Paint:
@@ -107,9 +120,9 @@ def fit_middle(text: str, columns: int) -> str:
     return f"{text[:head]}…{text[head + 1 - columns :]}"
 
 
-def wrap(text: str, columns: int = COLUMNS, indent: str = "") -> list[str]:
-    """`text` in lines of at most `columns`, each after `indent`; nothing is lost, long words are broken."""
-    room = columns - width(indent)
+def wrap(text: str, columns: int | None = None, indent: str = "") -> list[str]:
+    """`text` in lines of at most `columns` (the page's), each after `indent`; nothing is lost, long words break."""
+    room = (columns or page.columns) - width(indent)
     lines, line = [], ""
     for word in text.split():
         while width(word) > room:
@@ -160,13 +173,15 @@ Cell = str | tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column. One with `least` above 0 may be cut down to that many columns; `right` aligns numbers; `middle` cuts
-    in the middle; `wrap`, for the last column, goes on in the next line instead of being cut."""
+    in the middle; `wrap`, for the last column, goes on in the next line instead of being cut. `first` gives way before
+    those that matter more."""
 
     title: str
     least: int = 0
     right: bool = False
     middle: bool = False
     wrap: bool = False
+    first: bool = False
 
 
 def _text(cell: Cell) -> str:
@@ -186,30 +201,38 @@ def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], limit: in
         able = [i for i, c in enumerate(columns) if c.least and widths[i] > max(c.least, 1)]
         if not able:
             break
+        able = [i for i in able if columns[i].first] or able
         widths[max(able, key=widths.__getitem__)] -= 1
         excess -= 1
     return widths
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], paint: Paint, limit: int = COLUMNS) -> list[str]:
-    """Lines of a table; a column in which no row says anything is left out."""
+def blocks(
+    columns: Sequence[Column], rows: Iterable[Sequence[Cell]], paint: Paint, limit: int = COLUMNS
+) -> tuple[str, list[list[str]]]:
+    """The head of a table, and of each row its lines; a column in which no row says anything is left out."""
     body = [tuple(row) for row in rows]
     used = [i for i in range(len(columns)) if any(_text(row[i]) for row in body)]
     columns = [columns[i] for i in used]
     body = [tuple(row[i] for i in used) for row in body]
     widths = _widths(columns, body, limit)
     head = _GAP.join(_pad(fit(c.title, w), w, c.right) for c, w in zip(columns, widths, strict=True))
-    lines = [paint(head.rstrip(), "dim")]
+    before = " " * (sum(widths[:-1]) + len(_GAP) * (len(widths) - 1))
+    found = []
     for row in body:
         cells, rest = [], []
         for cell, column, wide in zip(row, columns, widths, strict=True):
             text = _text(cell)
             if column.wrap and width(text) > wide:
-                text, *rest = wrap(text, wide)
+                text, *rest = wrap(text, wide) or [""]  # nothing but blanks
             shown = fit_middle(text, wide) if column.middle else fit(text, wide)
             padded = _pad(shown, wide, column.right)
             cells.append(padded if isinstance(cell, str) else paint(padded, cell[1]))
-        lines.append(_GAP.join(cells).rstrip())
-        before = " " * (sum(widths[:-1]) + len(_GAP) * (len(widths) - 1))
-        lines += [before + more for more in rest]
-    return lines
+        found.append([_GAP.join(cells).rstrip(), *(before + more for more in rest)])
+    return paint(head.rstrip(), "dim"), found
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], paint: Paint, limit: int = COLUMNS) -> list[str]:
+    """Lines of a table, as `blocks` has them."""
+    head, found = blocks(columns, rows, paint, limit)
+    return [head, *(line for lines in found for line in lines)]

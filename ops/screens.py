@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from killswitch.clock import wall_text
@@ -14,9 +14,11 @@ from ops.render import COLUMNS, Cell, Column, Paint, ago, brief, clean, fit, spa
 if TYPE_CHECKING:
     from killswitch import FleetStatus, Member, SwitchState
 
-__all__ = ["LIMITED", "counts", "headline", "member_name", "state_words", "status_lines", "worker_lines"]
+__all__ = ["LIMITED", "RENEWED", "counts", "headline", "member_name", "state_words", "status_lines", "worker_lines"]
 
 LIMITED = re.compile(r"SAFE \(for (\d{1,12}) s\)")
+RENEWED = re.compile(r"SAFE \(while renewed, \d{1,12} s at a time\)")
+_NAMED = 2
 _BEST_RUNG = "bcast"
 _MODE_STYLES = {"SAFE": "go", "REDUCING": "warn", "ENGAGED": "stop"}
 
@@ -60,7 +62,7 @@ def headline(status: FleetStatus) -> tuple[str, str]:
 def _record(state: SwitchState, now_ms: int) -> str:
     parts = [f"epoch {state.epoch}"]
     if not state.recorded:
-        parts.append("not recorded yet")
+        parts.append("not recorded yet, the change before was")  # whose name and reason these are
     if state.actor:
         parts.append(f"by {clean(state.actor)}")
     if state.via:
@@ -68,6 +70,12 @@ def _record(state: SwitchState, now_ms: int) -> str:
     if state.at_ms:
         parts.append(f"{wall_text(state.at_ms)} ({ago(now_ms - state.at_ms)})")
     return ", ".join(parts)
+
+
+def _why(state: SwitchState, said: str) -> str:
+    """The reason that is on record, where it is not said already."""
+    why = clean(state.why)
+    return "" if why in said else why
 
 
 def counts(members: Iterable[Member]) -> str:
@@ -118,13 +126,55 @@ def worker_lines(members: Iterable[Member], version: str, paint: Paint, limit: i
         Column("VERSION", least=7),
         Column("LAST BEAT"),
     )
-    return table(columns, [_worker_row(m, version) for m in members], paint, limit)
+    rows = [_worker_row(m, version) for m in members]
+    if limit < COLUMNS:
+        rows = _without(rows, columns, {"RUNG": _BEST_RUNG, "VERSION": version})
+    return table(columns, rows, paint, limit)
 
 
-def _scope_row(state: SwitchState) -> tuple[Cell, ...]:
-    follows = state.text == "(absent)"
-    says: Cell = ("follows the switch", "dim") if follows else (state_words(state.text), _MODE_STYLES[state.mode])
-    return clean(state.scope), says, str(state.epoch or ""), clean(state.actor), "" if follows else clean(state.why)
+def _without(
+    rows: list[tuple[Cell, ...]], columns: Sequence[Column], usual: Mapping[str, str]
+) -> list[tuple[Cell, ...]]:
+    """For a narrow screen: columns in which everybody says what is usual say nothing, and are left out."""
+    idle = {
+        at
+        for at, column in enumerate(columns)
+        if column.title in usual and all(row[at] in ("", usual[column.title]) for row in rows)
+    }
+    return [tuple("" if at in idle else cell for at, cell in enumerate(row)) for row in rows]
+
+
+def _scope_row(state: SwitchState, members: Iterable[Member]) -> tuple[Cell, ...]:
+    names = [clean(member.worker_id) for member in members if state.scope in member.scopes]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    followed = ", ".join(names[:_NAMED]) + more or "nobody"
+    if state.text == "(absent)":
+        return (
+            clean(state.scope),
+            ("as the switch", "dim"),
+            str(state.epoch or ""),
+            clean(state.actor),
+            followed,
+            "",
+        )
+    said = clean(state.text[8:].strip()) if state.text.startswith("ENGAGED ") else ""
+    if state.mode == "ENGAGED" and not state.text.startswith("ENGAGED"):
+        said = clean(state.reason)
+    why = "; ".join(part for part in (said, _why(state, said)) if part)
+    says = (str(state.mode), _MODE_STYLES[state.mode])
+    return clean(state.scope), says, str(state.epoch or ""), clean(state.actor), followed, why
+
+
+def _scope_lines(status: FleetStatus, paint: Paint, limit: int) -> list[str]:
+    columns = (
+        Column("SCOPE", least=13, middle=True),
+        Column("SAYS", least=8),
+        Column("EPOCH", right=True),
+        Column("BY", least=7),
+        Column("FOLLOWED BY", least=11),
+        Column("WHY", least=12, wrap=True),
+    )
+    return table(columns, [_scope_row(state, status.members) for state in status.scopes], paint, limit)
 
 
 def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = COLUMNS) -> list[str]:
@@ -133,8 +183,8 @@ def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = C
     lines = wrap(text, limit)
     lines = [paint(f" {line} " if style == "alarm" and paint.enabled else line, style) for line in lines]
     lines += wrap(_record(status.switch, status.at_ms), limit, "  ")
-    if status.switch.mode != "ENGAGED" and status.switch.why:
-        lines += wrap(f"why: {clean(status.switch.why)}", limit, "  ")
+    if why := _why(status.switch, text):
+        lines += wrap(f"why: {why}", limit, "  ")
     lines += limit_lines(status, paint, limit)
     if status.trouble:
         code, reason = status.trouble
@@ -151,8 +201,7 @@ def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = C
         text = f"a restart or fail-over of Redis does not stop the fleet: on record is {status.on_failover}"
         lines += [paint(line, "warn") for line in wrap(text, limit, "  ")]
     if status.scopes:
-        titles = (Column("SCOPE", 16), Column("SAYS", 20), Column("EPOCH", right=True), Column("BY", 8))
-        lines += ["", *table((*titles, Column("WHY", 12)), map(_scope_row, status.scopes), paint, limit)]
+        lines += ["", *_scope_lines(status, paint, limit)]
     lines += ["", counts(status.members)]
     if status.members:
         lines += worker_lines(status.members, version, paint, limit)

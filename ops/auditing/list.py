@@ -9,11 +9,14 @@ import click
 from killswitch.clock import wall_text
 from ops import options
 from ops.console import console, plain
+from ops.dated import dated
 from ops.exit_codes import Exit
-from ops.render import Cell, Column, brief, clean, span, table
-from ops.screens import LIMITED
+from ops.render import COLUMNS, Cell, Column, Paint, brief, clean, span
+from ops.screens import LIMITED, RENEWED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from killswitch import AuditEntry
 
 _PROOFS = {"QUIET": "go", "FENCED": "warn"}
@@ -24,7 +27,20 @@ def _mode(text: str) -> str:
     limited = LIMITED.fullmatch(text)
     if limited:
         return f"SAFE {brief(int(limited[1]))}"
+    if RENEWED.fullmatch(text):
+        return "SAFE renewed"
     return "ENGAGED" if text.startswith("ENGAGED ") else clean(text)
+
+
+def _reason(entry: AuditEntry) -> str:
+    """Why; what the key said besides, and who was not quiet, in brackets. Nothing twice."""
+    said = entry.after[8:] if entry.after.startswith("ENGAGED ") else ""
+    reason = entry.reason
+    if said and said not in reason:
+        reason = said if reason in said else f"{said} [{reason}]"
+    if entry.outcome is not None and entry.outcome.pending:
+        reason += f" [not quiet: {entry.outcome.pending}]"
+    return reason
 
 
 def _proof(entry: AuditEntry) -> Cell:
@@ -39,11 +55,6 @@ def _proof(entry: AuditEntry) -> Cell:
 
 def _row(entry: AuditEntry) -> tuple[Cell, ...]:
     after = _mode(entry.after)
-    reason = entry.reason
-    if entry.after.startswith("ENGAGED ") and entry.after[8:] != reason:
-        reason = f"{entry.after[8:]} [{reason}]"
-    if entry.outcome is not None and entry.outcome.pending:
-        reason += f" [not quiet: {entry.outcome.pending}]"
     return (
         wall_text(entry.at_ms)[:-5] if entry.at_ms >= 0 else "",
         str(entry.epoch) if entry.epoch >= 0 else "?",
@@ -53,8 +64,25 @@ def _row(entry: AuditEntry) -> tuple[Cell, ...]:
         _proof(entry),
         clean(entry.actor),
         clean(entry.via),
-        clean(reason),
+        clean(_reason(entry)),
     )
+
+
+def entry_lines(entries: Iterable[AuditEntry], paint: Paint, limit: int = COLUMNS) -> list[str]:
+    """The table of changes, oldest first."""
+    columns = (
+        Column("TIME (UTC)", least=8),
+        Column("EPOCH", least=5, right=True),
+        Column("SCOPE", least=12, middle=True),
+        Column("FROM", least=4, first=True),
+        Column("TO", least=8),
+        Column("PROOF", least=12),
+        Column("BY", least=8),
+        Column("VIA", least=3, first=True),
+        Column("REASON", least=14, wrap=True),
+    )
+    rows = [_row(entry) for entry in entries]
+    return dated(columns, rows, paint, limit) if rows else ["nothing is on record yet"]
 
 
 @click.command("list")
@@ -72,17 +100,6 @@ def command(count: int) -> Exit:
     from killswitch import Controller, Settings
 
     entries = Controller(Settings(), via="command").audit(count)
-    columns = (
-        Column("TIME (UTC)", least=19),
-        Column("EPOCH", least=9, right=True),
-        Column("SCOPE", least=7),
-        Column("FROM", least=8),
-        Column("TO", least=8),
-        Column("PROOF", least=7),
-        Column("BY", least=6),
-        Column("VIA", least=6),
-        Column("REASON", least=14, wrap=True),
-    )
-    console.say(*(table(columns, map(_row, entries), console.paint) if entries else ["nothing is on record yet"]))
+    console.say(*entry_lines(entries, console.paint, console.columns))
     console.result({"entries": plain(entries), "exit_code": int(Exit.DONE)})
     return Exit.DONE

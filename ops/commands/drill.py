@@ -104,7 +104,7 @@ def _progress(_worker: str, _us: int, heard: int, awaited: int) -> None:
 
 
 def _tell(done: Drill, *, everybody: bool) -> Exit:
-    console.say(*drill_lines(done, console.paint, everybody=everybody))
+    console.say(*drill_lines(done, console.paint, console.columns, everybody=everybody))
     if not done.kept:
         console.warn("the result could not be kept in the history: this user may not, or Redis did not answer")
     code = Exit.DONE if done.verdict == "PASSED" else Exit.FAILED
@@ -123,6 +123,6 @@ def _write(report: Path | str | None, done: Drill) -> None:
 
 def _show_history(control: Controller, count: int) -> Exit:
     records = control.drills(count)
-    console.say(*history_lines(records[::-1], console.paint))
+    console.say(*history_lines(records[::-1], console.paint, console.columns))
     console.result({"drills": plain(records), "exit_code": int(Exit.DONE)})
     return Exit.DONE

@@ -39,6 +39,6 @@ def command() -> Exit:
     from killswitch import Controller, Settings, __version__
 
     status = Controller(Settings(), via="command").status()
-    console.say(*status_lines(status, __version__, console.paint))
+    console.say(*status_lines(status, __version__, console.paint, console.columns))
     console.result({**status_object(status), "exit_code": int(Exit.DONE)})
     return Exit.DONE

@@ -12,7 +12,7 @@ from killswitch.clock import now_ns, sleep, wall_ms, wall_text
 from ops import changes, options
 from ops.console import console
 from ops.exit_codes import Exit
-from ops.render import COLUMNS, Paint, clean, wrap
+from ops.render import Paint, clean, wrap
 from ops.screens import status_lines
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["command", "screen"]
 
 _SLICE_S = 0.05
+_WIDEST = 200
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
 
@@ -137,7 +138,7 @@ def screen(status: FleetStatus, failure: str, failed_ms: int, paint: Paint, colu
     """What fits on a terminal of this size; while Redis does not answer, its last picture under a clear mark."""
     from killswitch import __version__
 
-    limit = min(COLUMNS, columns - 1)
+    limit = min(_WIDEST, columns - 1)
     lines = []
     if failure:
         text = f"Redis has not answered since {wall_text(failed_ms)}: {clean(failure)}"

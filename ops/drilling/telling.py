@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from killswitch.clock import wall_text
+from ops.dated import dated
 from ops.render import COLUMNS, Cell, Column, Paint, ago, clean, fit, table, wrap
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def history_lines(records: Sequence[DrillRecord], paint: Paint, limit: int = COL
     """Earlier drills, oldest first."""
     columns = (
         Column("TIME (UTC)"),
-        Column("VERDICT"),
+        Column("VERDICT", least=6),
         Column("WORKERS", right=True),
         Column("P50", right=True),
         Column("P99", right=True),
@@ -179,7 +180,7 @@ def history_lines(records: Sequence[DrillRecord], paint: Paint, limit: int = COL
         Column("BY", least=8),
         Column("REMARKS", least=12, wrap=True),
     )
-    return table(columns, [_history_row(record) for record in records], paint, limit) if records else ["no drill yet"]
+    return dated(columns, [_history_row(record) for record in records], paint, limit) if records else ["no drill yet"]
 
 
 def _history_row(record: DrillRecord) -> tuple[Cell, ...]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+
+import pytest
 
 from tests.support.agents import open_epoch
 from tests.support.shell import Shell
@@ -58,6 +61,36 @@ def test_hostile_contents_reach_no_terminal(switch: Switch, shell: Shell) -> Non
         assert not [char for char in done.out + done.err if not char.isprintable() and char != "\n"]
         assert max(map(len, done.out.splitlines())) <= 100, done.out
     json.loads(shell.run("status", "--output", "json").out)
+
+
+@pytest.mark.parametrize("columns", [80, 160])
+def test_a_table_is_as_wide_as_the_terminal(switch: Switch, shell: Shell, columns: int) -> None:
+    """No line breaks the screen, and one that is wide enough has whole changes in one line each."""
+    reason = "bad prices from the primary feed since the roll"
+    shell.run("engage", "-r", reason, "-s", "symbol:EURUSD", "-a", "alice@desk")
+    for words in (("audit", "list"), ("status",)):
+        with shell.terminal(*words, columns=columns) as terminal:
+            assert terminal.end() == 0
+        lines = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", terminal.shown).split("\r\n")
+        assert max(map(len, lines)) <= columns, terminal.shown
+        assert "symbol:EURUSD" in terminal.shown
+        whole = any("symbol:EURUSD" in line and reason in line for line in lines)
+        assert whole is (columns == 160), terminal.shown
+
+
+def test_the_reason_of_a_stop_without_a_text_is_in_status(switch: Switch, shell: Shell) -> None:
+    """A stop by DEL has its note, and a permission that ran out says so, once a beat has recorded it."""
+    agent = switch.agent(worker_id="w1")
+    open_epoch(agent)
+    switch.raw("SET", "killswitch:note", "root@vm: risk rule")
+    switch.raw("DEL", STATE)
+    eventually(lambda: switch.control.status().switch.recorded, timeout_s=20, why="a beat records it")
+    text = shell.run("status").out
+    assert "ENGAGED: there is no state key" in text
+    assert "risk rule" in text
+    switch.control.reset(switch.control.status().switch.epoch, "short", for_s=1)
+    eventually(lambda: switch.control.status().switch.via == "expiry", timeout_s=20, why="a beat records the end")
+    assert "why: the time-boxed permission ran out" in shell.run("status").out
 
 
 def test_audit_lists_the_newest_changes(switch: Switch, shell: Shell) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import pty
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,9 +77,11 @@ class Shell:
         return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "TERM": "xterm"}
 
     @contextlib.contextmanager
-    def terminal(self, *words: str) -> Iterator[Terminal]:
-        """One command on a terminal of 100 columns and 30 lines."""
+    def terminal(self, *words: str, columns: int = 0) -> Iterator[Terminal]:
+        """One command on a terminal of so many columns and 30 lines; 0: it does not tell."""
         ours, theirs = pty.openpty()
+        if columns:
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
         process = self.spawn(*words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
         os.close(theirs)
         try:

@@ -61,6 +61,11 @@ def test_a_table_wraps_its_last_column_under_itself() -> None:
     assert lines == ["A  WHY", "x  one two", "   three"]
 
 
+def test_a_table_shows_a_reason_of_nothing_but_blanks() -> None:
+    """Whoever writes blanks by hand does not end the command that looks."""
+    assert table((Column("A"), Column("WHY", 5, wrap=True)), [("x", " " * 50)], PLAIN, 10) == ["A  WHY", "x"]
+
+
 def test_colours_do_not_change_the_alignment() -> None:
     """A styled cell is padded before it is coloured."""
     line = table((Column("A"), Column("B")), [(("x", "stop"), "y"), ("long", "z")], Paint(True))[1]

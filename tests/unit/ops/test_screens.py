@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from killswitch import Code, FleetStatus, Mode
+from killswitch import Code, FleetStatus, Mode, SwitchState
 from ops.changes import between, opening
 from ops.commands.watch import screen
 from ops.render import Paint
@@ -32,6 +32,64 @@ PLAIN = Paint(False)
 def test_headline_tells_what_is_in_force(changes: dict[str, Any], told: str) -> None:
     """SAFE is called permitted only where a worker could open by it."""
     assert headline(status(**changes))[0].startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("switch", "why"),
+    [
+        (
+            engaged(text="(absent)", reason="there is no state key", why="the permission ran out"),
+            "the permission ran out",
+        ),
+        (engaged(text="(absent)", reason="there is no state key", why="by hand, noted: x: risk rule"), "risk rule"),
+        (engaged("fat finger", why="fat finger"), ""),
+        (engaged("nobody renewed it: over", why="nobody renewed it"), ""),
+        (engaged("stop", why="changed by hand"), "changed by hand"),
+        (state(why="go live"), "go live"),
+    ],
+)
+def test_the_reason_of_the_last_change_is_always_to_be_seen(switch: SwitchState, why: str) -> None:
+    """Also where the key is gone, and never twice."""
+    lines = status_lines(status(switch=switch), "1.0", PLAIN)
+    told = [line for line in lines if line.startswith("  why: ")]
+    assert len(told) == bool(why)
+    assert why in "".join(told)
+
+
+def test_a_change_that_is_not_on_record_has_not_the_name_of_the_one_before() -> None:
+    """Who made the last recorded change did not make this one."""
+    lines = status_lines(status(switch=state(recorded=False)), "1.0", PLAIN)
+    assert "not recorded yet, the change before was, by alice" in "".join(lines)
+
+
+def test_a_scope_tells_who_follows_it_and_its_reason_once() -> None:
+    """Two by name and how many more; nobody is said."""
+    members = tuple(member(f"w{n}", scopes=("symbol:EURUSD",)) for n in (1, 2, 3))
+    scopes = (
+        engaged("bad prices", why="bad prices", scope="symbol:EURUSD"),
+        engaged("stop", why="changed by hand", scope="a:b"),
+        engaged(text="x", reason="scope c:d holds 'x'", why="", scope="c:d"),
+        state(text="(absent)", why="old", scope="e:f"),
+    )
+    assert max(map(len, status_lines(status(scopes=scopes, members=members), "1.0", PLAIN, 80))) <= 80
+    for limit in (100, 200):
+        lines = status_lines(status(scopes=scopes, members=members), "1.0", PLAIN, limit)
+        rows = [" ".join(line.split()) for line in lines]
+        assert "symbol:EURUSD ENGAGED 8 alice w1, w2 and 1 more bad prices" in rows
+        assert "a:b ENGAGED 8 alice nobody stop; changed by hand" in rows
+        assert "c:d ENGAGED 8 alice nobody scope c:d holds 'x'" in rows
+        assert "e:f as the switch 7 alice nobody" in rows
+        assert max(map(len, lines)) <= limit
+
+
+def test_at_80_columns_a_worker_is_told_without_what_everybody_says() -> None:
+    """The usual rung and version are left out; another one of anybody is shown."""
+    usual = member("web1.example.com-4711")
+    lines = worker_lines([usual], "1.0", PLAIN, 80)
+    assert "VERSION" not in lines[0]
+    assert "web1.example.com-4711" in lines[1]
+    assert "0.9" in worker_lines([usual, member(version="0.9")], "1.0", PLAIN, 80)[2]
+    assert "VERSION" in worker_lines([usual], "1.0", PLAIN, 100)[0]
 
 
 def test_a_limited_permission_is_told_with_its_end() -> None:
