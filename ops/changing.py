@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ops.console import console
 from ops.exit_codes import Exit
-from ops.failures import report
+from ops.failures import fail, report
 from ops.pressing import durability_text
 from ops.proving import outcome_object
 from ops.render import clean, page, wrap
@@ -15,7 +15,9 @@ from ops.screens import state_words, status_lines
 if TYPE_CHECKING:
     from killswitch import Controller, EpochConflict, FleetStatus, Outcome, Scope, SwitchState
 
-__all__ = ["show_state", "state_of", "tell_changed", "tell_conflict"]
+__all__ = ["show_state", "state_of", "tell_changed", "tell_conflict", "tell_no_scope"]
+
+_SCOPES_SHOWN = 20
 
 
 def state_of(status: FleetStatus, scope: Scope | None) -> SwitchState | None:
@@ -61,15 +63,29 @@ def tell_changed(outcome: Outcome, control: Controller) -> Exit:
     return Exit.DONE
 
 
+def tell_no_scope(status: FleetStatus, scope: Scope) -> Exit:
+    """Nothing was done to a scope that nobody follows and nobody has ever set."""
+    names = [clean(state.scope) for state in status.scopes]
+    shown = ", ".join(names[:_SCOPES_SHOWN]) + (
+        f" and {len(names) - _SCOPES_SHOWN} more" * (len(names) > _SCOPES_SHOWN)
+    )
+    known = f"the scopes are {shown}" if names else "there is none: workers declare them"
+    text = f"there is no such scope on record: {scope}, and no worker follows it; nothing was done"
+    return fail(Exit.REFUSED, "no_such_scope", text, known, scopes=names)
+
+
 def tell_conflict(error: EpochConflict, control: Controller, scope: Scope | None, verb: str) -> Exit:
     """Nothing was done; shows what is so now."""
     from killswitch import KillSwitchError
 
-    code = report(error)
     try:
-        show_state(control.status(), scope)
+        status = control.status()
     except KillSwitchError:
-        return code
+        return report(error)
+    if scope is not None and state_of(status, scope) is None and not status.left_out:
+        return tell_no_scope(status, scope)
+    code = report(error)
+    show_state(status, scope)
     part = f" --scope {scope}" if scope else ""
     console.tell(
         f'  nothing was done. If that is right now: killswitch {verb} --epoch {error.current}{part} --reason "..."'

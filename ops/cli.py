@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from ops.console import console, open_streams
+from ops.denied import command_of
 from ops.exit_codes import Exit
 from ops.failures import report
 
@@ -100,18 +101,32 @@ def cli(full: bool) -> None:
     """
 
 
+def _wants_json(words: Sequence[str]) -> bool:
+    """Whether errors are to be told as JSON, also one that is found before the option is read; the last one counts."""
+    found = False
+    for at, word in enumerate(words):
+        if word == "--":
+            break
+        if word == "--output" and at + 1 < len(words):
+            found = words[at + 1] == "json"
+        elif word.startswith("--output="):
+            found = word == "--output=json"
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code. Never lets a traceback out."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     open_streams()
     console.begin()
+    console.json = _wants_json(words)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 is no reason to fail
     try:
         code = int(cli.main(words, prog_name="killswitch", standalone_mode=False) or Exit.DONE)
     except (Exception, KeyboardInterrupt) as error:
-        return int(report(error, full="--traceback" in words[:1]))
+        return int(report(error, full="--traceback" in words[:1], command=command_of(words)))
     verb = next((word for word in words if not word.startswith("-")), "")
     return int(Exit.UNWRITTEN) if console.lost and code == Exit.DONE and verb not in _CHANGING else code
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ops.console import console
+from ops.denied import denied
 from ops.exit_codes import Exit
 from ops.render import clean
 
@@ -39,8 +40,14 @@ def _remedy(code: Any) -> str:
     return "" if text.startswith("None") else text
 
 
-def report(error: BaseException, *, full: bool = False) -> Exit:
-    """The exit code of `error`, after it was explained. `full` adds where it came from."""
+def _running() -> str:
+    """The command that runs, as `audit seal`."""
+    context = click.get_current_context(silent=True)
+    return context.command_path.partition(" ")[2] if context else ""
+
+
+def report(error: BaseException, *, full: bool = False, command: str = "") -> Exit:
+    """The exit code of `error`, after it was explained. `full` adds where it came from; `command` is what was given."""
     if full:
         console.tell(*(clean(line) for line in "".join(traceback.format_exception(error)).splitlines()))
     if isinstance(error, click.UsageError):
@@ -76,6 +83,9 @@ def report(error: BaseException, *, full: bool = False) -> Exit:
     if isinstance(error, StoreUnavailable):
         hints = [_remedy(error.code)] if _remedy(error.code) else []
         return fail(Exit.UNREACHABLE, "unreachable", error.reason, *hints, code=str(error.code))
+    if isinstance(error, StoreRefused) and error.code == "redis_denied":
+        message, hint = denied(command or _running(), error.reason)
+        return fail(Exit.REFUSED, "refused", message, hint, code=str(error.code))
     if isinstance(error, StoreRefused):
         hints = [_remedy(error.code)] if _remedy(error.code) not in ("", *error.reason.split(": ")) else []
         return fail(Exit.REFUSED, "refused", error.reason, *hints, code=str(error.code))

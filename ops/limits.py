@@ -23,7 +23,8 @@ def _permits(status: FleetStatus) -> bool:
 def _deadman(deadman: Deadman, at_ms: int) -> tuple[str, str]:
     who = clean(deadman.actor) or "somebody"
     if not deadman.left_ms:
-        return f"nobody renewed it, as {who} was to: every gate is closed; `killswitch reset` permits again", "stop"
+        again = 'permits again: `killswitch reset --reason "..."`'
+        return f"nobody renewed it, as {who} was to: every gate is closed; {again}", "stop"
     end = f"{span(deadman.left_ms)} ({wall_text(deadman.ends_at_ms)})"
     last = ago(at_ms - deadman.renewed_at_ms)
     if deadman.overdue:

@@ -146,8 +146,8 @@ def _without(
 
 def _scope_row(state: SwitchState, members: Iterable[Member]) -> tuple[Cell, ...]:
     names = [clean(member.worker_id) for member in members if state.scope in member.scopes]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    followed = ", ".join(names[:_NAMED]) + more or "nobody"
+    more = ", ..." if len(names) > _NAMED else ""
+    followed = f"{len(names)}: {', '.join(names[:_NAMED])}{more}" if names else "nobody"
     if state.text == "(absent)":
         return (
             clean(state.scope),
@@ -188,12 +188,12 @@ def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = C
     lines += limit_lines(status, paint, limit)
     if status.trouble:
         code, reason = status.trouble
-        for line in wrap(f"no worker can renew: {clean(reason)} [{code}]", limit, "  "):
+        for line in wrap(f"no worker can renew [{code}]: {clean(reason)}", limit, "  "):
             lines.append(paint(line, "stop"))
-        lines += wrap(code.remedy, limit, "  ")
+        lines += wrap(code.remedy, limit, "  ") if code.remedy.rstrip(".") not in reason else []
     elif status.switch.mode != "ENGAGED" and not status.confirmed:
         if status.on_failover == "halt":
-            ends = "somebody permits trading again: `killswitch reset`"
+            ends = 'somebody permits trading again: `killswitch reset --reason "..."`'
         else:
             ends = f"the next heartbeat, which goes on as KILLSWITCH_ON_FAILOVER={status.on_failover} says"
         lines += wrap(f"every gate is closed until {ends}", limit, "  ")

@@ -37,7 +37,7 @@ class Difference(StrEnum):
     )
     VOID = (
         "void",
-        "Redis restarted, failed over or lost its ledger since: every gate stays closed until `killswitch reset`.",
+        'Redis restarted, failed over or lost its ledger since: all is closed until `killswitch reset --reason "..."`.',
     )
     REFUSED = "refused", "No worker can renew, so no gate is open, whatever the switch says: see the reason."
     NO_ENTRY = (

@@ -25,18 +25,22 @@ class Code(StrEnum):
     REDUCING = (
         "reducing",
         "The switch or a scope says REDUCING: only orders that reduce a position pass.",
-        "`killswitch reset` when full trading is to resume.",
+        '`killswitch reset --reason "..."` when full trading is to resume.',
     )
-    ENGAGED = "engaged", "The switch is engaged.", "Find out why (`killswitch status`), then `killswitch reset`."
+    ENGAGED = (
+        "engaged",
+        "The switch is engaged.",
+        'Find out why (`killswitch status`), then `killswitch reset --reason "..."`.',
+    )
     SCOPE_ENGAGED = (
         "scope_engaged",
         "A scope that this worker follows is engaged.",
-        "`killswitch status` names it; `killswitch reset --scope`.",
+        '`killswitch status` names it; `killswitch reset --scope DIM:NAME --reason "..."`.',
     )
     STATE_MISSING = (
         "state_missing",
         "There is no state key: never initialised, deleted, flushed, or a time-boxed permission ran out.",
-        "`killswitch status`, then `killswitch reset`.",
+        '`killswitch status`, then `killswitch reset --reason "..."`.',
     )
     STATE_UNRECOGNISED = (
         "state_unrecognised",
@@ -67,7 +71,7 @@ class Code(StrEnum):
     PERMISSION_EXPIRED = (
         "permission_expired",
         "The time-boxed permission (TTL of the state key) ran out, or nobody renewed it (dead man's switch).",
-        "`killswitch status`, then `killswitch reset`, with `--for` or under `killswitch deadman`.",
+        '`killswitch status`, then `killswitch reset --reason "..."`, with `--for TIME` or then `deadman`.',
     )
     UNREACHABLE = "unreachable", "No connection to Redis can be made.", "Does Redis run? Is KILLSWITCH_REDIS_URL right?"
     TLS_EXPIRED = (
@@ -116,7 +120,7 @@ class Code(StrEnum):
     INCARNATION_CHANGED = (
         "incarnation_changed",
         "Redis restarted or failed over since trading was permitted.",
-        "`killswitch status`, then `killswitch reset`.",
+        '`killswitch status`, then `killswitch reset --reason "..."`.',
     )
     INCARNATION_UNKNOWN = (
         "incarnation_unknown",
@@ -126,7 +130,7 @@ class Code(StrEnum):
     EPOCH_BEHIND = (
         "epoch_behind",
         "The record is older than one this worker has seen: history was lost.",
-        "`killswitch reset` gives a newer epoch.",
+        '`killswitch reset --reason "..."` gives a newer epoch.',
     )
     STALE_SIGNAL = (
         "stale_signal",

@@ -108,7 +108,7 @@ def _begin(renewer: Renewer, taken: Outcome) -> None:
     console.say(f"{console.paint('SAFE while renewed', 'go')}, epoch {taken.epoch}, by {clean(taken.actor)}")
     console.say(*wrap(f"why: {clean(taken.reason)}", indent="  "))
     console.say(f"  renewed every {every}; every gate is closed {life} after the last renewal, at the latest")
-    console.say("  Ctrl-C ends this; `killswitch reset` makes the permission last without it")
+    console.say('  Ctrl-C ends this; `killswitch reset --reason "..."` makes the permission last without it')
 
 
 def _status(control: Controller) -> FleetStatus | None:
@@ -138,7 +138,7 @@ def _not_taken(error: PermissionEnded, control: Controller) -> Exit:
     if status is None:
         return code
     if status.deadman is not None:
-        console.tell(f"  to renew it in its place: killswitch deadman --take-over --epoch {error.epoch}")
+        console.tell(f'  to renew it in its place: killswitch deadman --take-over --epoch {error.epoch} --reason "..."')
     elif status.switch.mode != "SAFE":
         console.tell(
             f'  permit first, if that is right now: killswitch reset --epoch {status.switch.epoch} --reason "..."'
@@ -171,7 +171,7 @@ def _asked(name: str, control: Controller, renewer: Renewer, kept: Kept, engage_
         console.say(
             *wrap(f"{name}: nothing renews the permission any more; every gate is closed by {over_text(renewer)}")
         )
-        console.say("  to stop at once: killswitch engage")
+        console.say('  to stop at once: killswitch engage --reason "..."')
     else:
         console.say(
             f"{name}: ended before the permission was confirmed; `killswitch status` shows whether it was taken"
@@ -203,7 +203,7 @@ def _over(control: Controller, renewer: Renewer, kept: Kept) -> Exit:
             Exit.UNREACHABLE,
             "unreachable",
             f"the permission of epoch {renewer.epoch} has run out for want of an answer: {kept.reason}",
-            "every gate is closed; `killswitch status` once Redis answers, then `killswitch reset`.",
+            'every gate is closed; `killswitch status` once Redis answers, then `killswitch reset --reason "..."`.',
             **_object(renewer, kept, "unheard"),
         )
     code = fail(

@@ -48,9 +48,10 @@ def command(reason: str, scope: Scope | None, actor: str | None, epoch: int | No
         )
     control = Controller(Settings(), via="command")
     if epoch is None:
-        epoch = _ask(control, scope)
-        if epoch is None:
+        found = _ask(control, scope)
+        if found is None or isinstance(found, Exit):
             return Exit.REFUSED
+        epoch = found
     try:
         outcome = control.reset(epoch, reason, actor, scope, for_s)
     except EpochConflict as error:
@@ -59,13 +60,15 @@ def command(reason: str, scope: Scope | None, actor: str | None, epoch: int | No
         return tell_changed(outcome, control)
 
 
-def _ask(control: Controller, scope: Scope | None) -> int | None:
-    """Shows what would be undone and asks; the epoch that was shown, or None for no."""
-    from ops.changing import show_state, state_of
+def _ask(control: Controller, scope: Scope | None) -> int | Exit | None:
+    """Shows what would be undone and asks; the epoch that was shown, None for no, or how it ended before."""
+    from ops.changing import show_state, state_of, tell_no_scope
 
     status = control.status()
-    show_state(status, scope)
     state = state_of(status, scope)
+    if state is None and scope is not None and not status.left_out:
+        return tell_no_scope(status, scope)
+    show_state(status, scope)
     epoch = state.epoch if state else 0
     what = f"scope {scope}" if scope else "the whole fleet"
     if click.confirm(f"\nPermit trading again for {what}, undoing epoch {epoch}?", default=False, err=True):

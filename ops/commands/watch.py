@@ -38,22 +38,26 @@ def command(every: float) -> Exit:
     """Show the switch, the scopes and every worker, kept up to date. Ctrl-C ends it.
 
     In a pipe it prints one line for each change: of the switch, of a scope, and workers that join, turn quiet, open,
-    fall silent or leave. When Redis stops answering it says so and goes on looking.
+    fall silent or leave. When Redis does not answer, from the beginning or later, it says so and goes on looking.
 
     \b
     killswitch watch
     killswitch watch --every 2 >> fleet.log
     """
-    from killswitch import Controller, Settings
+    from killswitch import Controller, Settings, StoreUnavailable
 
+    status: FleetStatus | None
     control = Controller(Settings(), via="command")
-    status = control.status()  # the first look must succeed: a wrong address is a mistake, not an outage
+    try:
+        status, trouble = control.status(), ""
+    except StoreUnavailable as error:  # an outage is when this is wanted; a refusal is somebody's mistake
+        status, trouble = None, error.reason
     try:
         with _Ending() as ending:
             if console.live:
-                _repaint(control, status, every, ending)
+                _repaint(control, status, trouble, every, ending)
             else:
-                _report(control, status, every, ending)
+                _report(control, status, trouble, every, ending)
     except KeyboardInterrupt:
         pass
     return Exit.DONE
@@ -97,17 +101,18 @@ def _look(control: Controller) -> tuple[FleetStatus | None, str]:
         return None, error.reason
 
 
-def _report(control: Controller, status: FleetStatus, every: float, ending: _Ending) -> None:
+def _report(control: Controller, last: FleetStatus | None, failure: str, every: float, ending: _Ending) -> None:
     """Plain lines, for pipes and files."""
-    last, failure = status, ""
-    console.say(*(_stamped(line) for line in changes.opening(status)))
+    lines = changes.opening(last) if last else [f"Redis does not answer: {clean(failure)}"]
+    console.say(*map(_stamped, lines))
     while ending.pause(every):
         found, trouble = _look(control)
         if trouble and trouble != failure:
             console.say(_stamped(f"Redis does not answer: {clean(trouble)}"))
         elif found is not None:
             again = ["Redis answers again"] if failure else []
-            console.say(*(_stamped(line) for line in [*again, *changes.between(last, found)]))
+            news = changes.between(last, found) if last else changes.opening(found)
+            console.say(*map(_stamped, [*again, *news]))
             last = found
         failure = trouble
 
@@ -116,9 +121,9 @@ def _stamped(line: str) -> str:
     return f"{wall_text(wall_ms())} {line}"
 
 
-def _repaint(control: Controller, status: FleetStatus, every: float, ending: _Ending) -> None:
+def _repaint(control: Controller, status: FleetStatus | None, failure: str, every: float, ending: _Ending) -> None:
     """The alternate screen, given back at the end whatever happens."""
-    failure, failed_ms = "", 0
+    failed_ms = wall_ms() if failure else 0
     console.write(_ENTER)
     try:
         while True:
@@ -134,7 +139,9 @@ def _repaint(control: Controller, status: FleetStatus, every: float, ending: _En
         console.write(_LEAVE)
 
 
-def screen(status: FleetStatus, failure: str, failed_ms: int, paint: Paint, columns: int, rows: int) -> list[str]:
+def screen(
+    status: FleetStatus | None, failure: str, failed_ms: int, paint: Paint, columns: int, rows: int
+) -> list[str]:
     """What fits on a terminal of this size; while Redis does not answer, its last picture under a clear mark."""
     from killswitch import __version__
 
@@ -143,8 +150,9 @@ def screen(status: FleetStatus, failure: str, failed_ms: int, paint: Paint, colu
     if failure:
         text = f"Redis has not answered since {wall_text(failed_ms)}: {clean(failure)}"
         lines = [paint(line, "alarm") for line in wrap(text, limit)]
-        lines += [paint("what follows is the last that was seen", "warn"), ""]
-    lines += status_lines(status, __version__, paint, limit)
+        seen = "what follows is the last that was seen" if status else "nothing was seen yet; it goes on looking"
+        lines += [paint(seen, "warn"), ""]
+    lines += status_lines(status, __version__, paint, limit) if status else [""]
     lines[-1] += paint("   Ctrl-C ends", "dim")
     if len(lines) > rows:
         hidden = len(lines) - rows + 1

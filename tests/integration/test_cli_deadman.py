@@ -128,7 +128,7 @@ def test_second_one_is_refused_and_told_how_to_take_over(switch: Switch, shell: 
     refused = shell.run("deadman", "-r", "me too")
     assert refused.code == 1
     assert "somebody renews it already" in refused.err
-    assert f"--take-over --epoch {epoch}" in refused.err
+    assert f'--take-over --epoch {epoch} --reason "..."' in refused.err
     assert shell.run("deadman", "-r", "me too", "--take-over").code == 2
     second = spawn("deadman", "-r", "me too", "--take-over", "--epoch", str(epoch))
     code, _, err = ended(first)

@@ -175,6 +175,29 @@ def test_watch_in_a_pipe_prints_changes(switch: Switch, watching: tuple[subproce
     assert "Traceback" not in log.read_text()
 
 
+def test_watch_begins_in_an_outage(switch: Switch, shell: Shell) -> None:
+    """It shows that Redis is away, and the fleet once it is back; on a terminal and in a pipe."""
+    switch.server.kill9()
+    log = shell.folder / "watch.log"
+    with log.open("w") as out:
+        process = shell.spawn("watch", "--every", "0.1", stdout=out, stderr=out)
+    try:
+        with shell.terminal("watch", "--every", "0.1") as terminal:
+            terminal.wait_for("Redis has not answered since")
+            terminal.wait_for("nothing was seen yet")
+            eventually(lambda: "Redis does not answer: " in log.read_text(), timeout_s=20, why="it says so")
+            switch.server.restart()
+            terminal.wait_for("ENGAGED: there is no state key")
+            eventually(lambda: "switch: ENGAGED" in log.read_text(), timeout_s=20, why="the first look is printed")
+            for one in (terminal.process, process):
+                one.send_signal(signal.SIGINT)
+            assert (terminal.end(), process.wait(20)) == (0, 0)
+    finally:
+        process.kill()
+        process.wait()
+    assert "Redis answers again" in log.read_text()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_watch_gives_the_terminal_back(switch: Switch, shell: Shell, number: signal.Signals) -> None:
     """The alternate screen and the hidden cursor are undone at the end, and the end is clean."""

@@ -75,11 +75,20 @@ def test_a_scope_tells_who_follows_it_and_its_reason_once() -> None:
     for limit in (100, 200):
         lines = status_lines(status(scopes=scopes, members=members), "1.0", PLAIN, limit)
         rows = [" ".join(line.split()) for line in lines]
-        assert "symbol:EURUSD ENGAGED 8 alice w1, w2 and 1 more bad prices" in rows
+        assert "symbol:EURUSD ENGAGED 8 alice 3: w1, w2, ... bad prices" in rows
         assert "a:b ENGAGED 8 alice nobody stop; changed by hand" in rows
         assert "c:d ENGAGED 8 alice nobody scope c:d holds 'x'" in rows
         assert "e:f as the switch 7 alice nobody" in rows
         assert max(map(len, lines)) <= limit
+
+
+def test_a_library_that_is_missing_is_told_once() -> None:
+    """With the code before the reason, and without a remedy that the reason names already."""
+    trouble = (Code.LIBRARY_MISSING, "the function library is not loaded in this Redis: run `killswitch init`")
+    text = "\n".join(status_lines(status(trouble=trouble), "1.0", PLAIN))
+    assert "no worker can renew [library_missing]: the function library is not loaded" in text
+    assert text.count("killswitch init") == 1
+    assert Code.REDIS_OOM.remedy in "\n".join(status_lines(status(trouble=(Code.REDIS_OOM, "OOM")), "1.0", PLAIN))
 
 
 def test_at_80_columns_a_worker_is_told_without_what_everybody_says() -> None:
