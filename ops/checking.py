@@ -18,7 +18,7 @@ from killswitch import (
     SettingsError,
 )
 from ops.console import Console
-from ops.render import COLUMNS, Paint, clean, wrap
+from ops.render import Paint, clean, page, wrap
 from workers import queues, settings
 
 __all__ = ["both_settings", "check", "count_line", "finding_lines", "look_at_queue", "preflight_json"]
@@ -91,7 +91,7 @@ def check(
         console.status_line("")
 
 
-def finding_lines(findings: Sequence[Finding], paint: Paint, columns: int = COLUMNS) -> Iterator[str]:
+def finding_lines(findings: Sequence[Finding], paint: Paint) -> Iterator[str]:
     """Each finding in a line; where it is not well, also why it matters and what to do."""
     indent = " " * (_MARK_WIDE + _NAME_WIDE)
     for finding in findings:
@@ -99,13 +99,13 @@ def finding_lines(findings: Sequence[Finding], paint: Paint, columns: int = COLU
             f"{finding.verdict.upper() if finding.verdict is Grade.FAIL else finding.verdict:<6}",
             _STYLES[finding.verdict],
         )
-        first, *rest = wrap(clean(finding.found), columns - len(indent)) or [""]
+        first, *rest = wrap(clean(finding.found), page.columns - len(indent)) or [""]
         yield f"{mark}{finding.name:<{_NAME_WIDE}}{first}"
         yield from (f"{indent}{line}" for line in rest)
         if finding.verdict in (Grade.WARN, Grade.FAIL):
-            yield from (paint(line, "dim") for line in wrap(f"why: {clean(finding.why)}", columns, indent))
+            yield from (paint(line, "dim") for line in wrap(f"why: {clean(finding.why)}", indent=indent))
             if finding.remedy:
-                yield from wrap(f"do: {clean(finding.remedy)}", columns, indent)
+                yield from wrap(f"do: {clean(finding.remedy)}", indent=indent)
 
 
 def count_line(report: PreflightReport, paint: Paint, *, strict: bool) -> str:

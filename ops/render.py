@@ -208,14 +208,14 @@ def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], limit: in
 
 
 def blocks(
-    columns: Sequence[Column], rows: Iterable[Sequence[Cell]], paint: Paint, limit: int = COLUMNS
+    columns: Sequence[Column], rows: Iterable[Sequence[Cell]], paint: Paint, limit: int | None = None
 ) -> tuple[str, list[list[str]]]:
     """The head of a table, and of each row its lines; a column in which no row says anything is left out."""
     body = [tuple(row) for row in rows]
     used = [i for i in range(len(columns)) if any(_text(row[i]) for row in body)]
     columns = [columns[i] for i in used]
     body = [tuple(row[i] for i in used) for row in body]
-    widths = _widths(columns, body, limit)
+    widths = _widths(columns, body, limit or page.columns)
     head = _GAP.join(_pad(fit(c.title, w), w, c.right) for c, w in zip(columns, widths, strict=True))
     before = " " * (sum(widths[:-1]) + len(_GAP) * (len(widths) - 1))
     found = []
@@ -232,7 +232,9 @@ def blocks(
     return paint(head.rstrip(), "dim"), found
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], paint: Paint, limit: int = COLUMNS) -> list[str]:
-    """Lines of a table, as `blocks` has them."""
+def table(
+    columns: Sequence[Column], rows: Iterable[Sequence[Cell]], paint: Paint, limit: int | None = None
+) -> list[str]:
+    """Lines of a table, as `blocks` has them. `limit`: how wide it may be (the page's)."""
     head, found = blocks(columns, rows, paint, limit)
     return [head, *(line for lines in found for line in lines)]

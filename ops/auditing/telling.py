@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["count_of", "finding_lines", "progress", "verification_lines"]
 
 _PLURALS = {"entry": "entries", "anchor": "anchors", "finding": "findings"}
+_NOTES = "noted, and no violation"
 _AFTER_NS = 500 * NS_PER_MS
 _EVERY_NS = 100 * NS_PER_MS
 
@@ -121,7 +122,8 @@ def verification_lines(found: Verification, paint: Paint) -> list[str]:
         lines.append(f"  compared with {count_of(found.anchors, 'anchor')}")
     lines += _tail(found) + _limits(found)
     if found.notes:
-        lines += ["", *finding_lines(found.notes, paint, "dim")]
+        head = f"{_NOTES}{'' if found.intact else ', besides what is altered'}:"
+        lines += ["", *wrap(head, indent="  "), *finding_lines(found.notes, paint, "dim")]
     return lines
 
 

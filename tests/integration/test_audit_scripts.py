@@ -80,6 +80,17 @@ def test_check_is_silent_while_all_is_well_and_alarms_when_it_is_not(shell: Shel
     assert script(shell, "check", "--nonsense").returncode == 2
 
 
+def test_check_finds_a_ledger_that_was_forged(shell: Shell, switch: Switch) -> None:
+    """The record is as it was sealed, so only the comparison of the two tells; it is sealed and copied all the same."""
+    assert script(shell, "check", "--begin").returncode == 0
+    switch.raw("HSET", "killswitch:ledger", "switch:actor", "mallory")
+    found = script(shell, "check", "--max-unsealed", "1h")
+    assert (found.returncode, found.stdout) == (6, "")
+    assert "killswitch audit diff ended with 6" in found.stderr
+    assert "other-entry" in found.stderr
+    assert len(Path(os.environ["KILLSWITCH_ANCHORS"]).read_text().splitlines()) >= 1
+
+
 def test_archive_keeps_a_verified_copy_of_the_record(shell: Shell, switch: Switch) -> None:
     """Read-only, whole, checked without Redis; a record that was altered is kept as evidence and reported."""
     shell.run("audit", "seal")
