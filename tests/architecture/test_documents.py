@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -79,7 +80,8 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 def test_readme_example_trades_and_stops(make_server: object, tmp_path: Path) -> None:
-    """The example in the README runs as it stands: it trades while permitted and is blocked after a bare SET."""
+    """The example in the README runs as it stands: it trades while permitted, is blocked after a bare SET, and ends on
+    Ctrl-C without a traceback."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
     program = tmp_path / "example.py"
     program.write_text(blocks[0])
@@ -98,8 +100,11 @@ def test_readme_example_trades_and_stops(make_server: object, tmp_path: Path) ->
         )
     try:
         eventually(lambda: "sent" in log.read_text(), timeout_s=20, why="the example sends orders")
+        assert [(one.engine, one.scopes) for one in control.status().members] == [("example", ("strategy:example",))]
         server.client().set("killswitch:state", "ENGAGED")
         eventually(lambda: "blocked (engaged)" in log.read_text(), timeout_s=20, why="the example is blocked")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
     finally:
         process.kill()
         process.wait()
