@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["command_of", "denied"]
+__all__ = ["command_of", "denied", "roles_for"]
 
 _NEEDS = {
     "engage": ("stop",),
@@ -43,7 +43,7 @@ def denied(command: str, reason: str) -> tuple[str, str]:
     else:
         text = f"Redis refused {what} to the user {user}"
     undone = "; nothing was done" if first in ("NOAUTH", "WRONGPASS") or command in _UNDONE else ""
-    roles = _roles(command)
+    roles = roles_for(command)
     may = f"the roles that may are {', '.join(roles)}: " if roles else ""
     hint = f"{may}name a user of one in KILLSWITCH_REDIS_URL, with its password in KILLSWITCH_REDIS_PASSWORD"
     return f"{text}{undone} ({reason})", f"{hint}; `killswitch acl` prints the ACL rules of each role"
@@ -58,7 +58,8 @@ def _user() -> str:
         return "default"
 
 
-def _roles(command: str) -> list[str]:
+def roles_for(command: str) -> list[str]:
+    """The roles that may do what a command does."""
     from killswitch import ROLES
 
     group = command.partition(" ")[0]

@@ -164,11 +164,14 @@ def tell_refused(error: StoreRefused, target: Target, scope: Scope | None, reaso
     code = str(error.code)
     if code not in _SERVER_WIDE:
         line = redis_cli_line(target, scope, reason)
+        from ops.denied import roles_for
+
+        user, roles = target.endpoint.username or "default", ", ".join(roles_for("engage"))
         return fail(
             Exit.REFUSED,
             "refused",
-            f"NOT ENGAGED: Redis refused this user or command: {error.reason}",
-            "workers have credentials of their own and may go on trading; engage with a user that may write: " + line,
+            f"NOT ENGAGED: Redis refused the user {user} or this command: {error.reason}",
+            f"workers have credentials of their own and may go on trading; engage with a user that may ({roles}): {line}",
             code=code,
             redis_cli=line,
             closed_by=None,

@@ -145,7 +145,7 @@ def _without(
 
 
 def _scope_row(state: SwitchState, members: Iterable[Member]) -> tuple[Cell, ...]:
-    names = [clean(member.worker_id) for member in members if state.scope in member.scopes]
+    names = [clean(one.engine or one.worker_id) for one in members if state.scope in one.scopes]
     more = ", ..." if len(names) > _NAMED else ""
     followed = f"{len(names)}: {', '.join(names[:_NAMED])}{more}" if names else "nobody"
     if state.text == "(absent)":

@@ -125,6 +125,8 @@ def test_engage_refused_by_password_promises_nothing(switch: Switch, shell: Shel
     assert done.code == 1
     assert done.json["error"]["closed_by"] is None
     assert "may go on trading" in done.json["error"]["hints"][0]
+    assert "a user that may (operator, launcher, engage-only)" in done.json["error"]["hints"][0]
+    assert "NOT ENGAGED: Redis refused the user default" in done.json["error"]["message"]
     assert "wrong" not in done.out + done.err.replace("wrong user", "")
     assert shell.run("engage", "-r", "x", redis_password="right").code == 0
 

@@ -63,8 +63,8 @@ def test_a_change_that_is_not_on_record_has_not_the_name_of_the_one_before() -> 
 
 
 def test_a_scope_tells_who_follows_it_and_its_reason_once() -> None:
-    """Two by name and how many more; nobody is said."""
-    members = tuple(member(f"w{n}", scopes=("symbol:EURUSD",)) for n in (1, 2, 3))
+    """Their number, and two by name of their engine or their own; nobody is said."""
+    members = tuple(member(f"w{n}", scopes=("symbol:EURUSD",), engine="e1" * (n == 1)) for n in (1, 2, 3))
     scopes = (
         engaged("bad prices", why="bad prices", scope="symbol:EURUSD"),
         engaged("stop", why="changed by hand", scope="a:b"),
@@ -75,7 +75,7 @@ def test_a_scope_tells_who_follows_it_and_its_reason_once() -> None:
     for limit in (100, 200):
         lines = status_lines(status(scopes=scopes, members=members), "1.0", PLAIN, limit)
         rows = [" ".join(line.split()) for line in lines]
-        assert "symbol:EURUSD ENGAGED 8 alice 3: w1, w2, ... bad prices" in rows
+        assert "symbol:EURUSD ENGAGED 8 alice 3: e1, w2, ... bad prices" in rows
         assert "a:b ENGAGED 8 alice nobody stop; changed by hand" in rows
         assert "c:d ENGAGED 8 alice nobody scope c:d holds 'x'" in rows
         assert "e:f as the switch 7 alice nobody" in rows
