@@ -171,7 +171,7 @@ def tell_refused(error: StoreRefused, target: Target, scope: Scope | None, reaso
             Exit.REFUSED,
             "refused",
             f"NOT ENGAGED: Redis refused the user {user} or this command: {error.reason}",
-            f"workers have credentials of their own and may go on trading; engage with a user that may ({roles}): {line}",
+            f"workers have users of their own and may go on trading; engage with a user that may ({roles}): {line}",
             code=code,
             redis_cli=line,
             closed_by=None,
