@@ -52,11 +52,14 @@ def tell_changed(outcome: Outcome, control: Controller) -> Exit:
     console.say(f"  {'durable: ' * durable}{paint(text, '' if durable else 'yellow')}")
     if outcome.scope != "switch":
         try:
-            switch = control.status().switch
+            status = control.status()
         except KillSwitchError:
-            switch = None
-        if switch is not None and switch.mode != "SAFE":
-            console.warn(f"the switch itself is {switch.mode}, and the strictest wins: nothing opens by this")
+            status = None
+        if status is not None and status.switch.mode != "SAFE":
+            console.warn(f"the switch itself is {status.switch.mode}, and the strictest wins: nothing opens by this")
+        tightened = outcome.state.split(" ")[0] != "SAFE"
+        if status is not None and tightened and (text := status.nobody_there(outcome.scope)):
+            console.warn(text)
     console.result({**outcome_object(outcome), "exit_code": int(Exit.DONE)})
     return Exit.DONE
 

@@ -12,6 +12,18 @@ from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
 
 
+@pytest.mark.parametrize("words", [("engage",), ("engage", "--wait", "1"), ("reduce",)])
+def test_a_stop_of_a_scope_that_nobody_follows_is_told(switch: Switch, shell: Shell, words: tuple[str, ...]) -> None:
+    """A slip of the pen is read at once, with the scopes that somebody follows."""
+    open_epoch(switch.agent(scopes=("symbol:EURUSD",)))
+    done = shell.run(*words, "--reason", "slip", "--scope", "symbol:EURUDS")
+    assert done.code == (3 if "--wait" in words else 0)
+    told = " ".join((done.out + done.err).split())
+    assert "no worker follows symbol:EURUDS, so this stopped nobody; followed are symbol:EURUSD" in told
+    plain = shell.run(*words, "--reason", "meant", "--scope", "symbol:EURUSD")
+    assert "no worker follows" not in plain.out + plain.err
+
+
 def test_engage_stops_and_tells_epoch_and_durability(switch: Switch, shell: Shell) -> None:
     """The stop is in Redis and on record under the name that was given, and the command says how safe it is."""
     done = shell.run("engage", "--reason", "fat finger", "--actor", "alice")
