@@ -12,7 +12,7 @@ from killswitch.clock import sleep, wall_text
 from killswitch.core.anchor import Anchor, AnchorPlace
 from killswitch.core.chain import Chain, RawEntry, id_parts
 from killswitch.core.comparing import NO_POLICY, POLICY, Disagreement, compare
-from killswitch.core.exporting import Recorded, csv_header, csv_line, json_line, parse_json_line
+from killswitch.core.exporting import Recorded, csv_header, csv_line, json_line, parse_json_line, shown_apart
 from killswitch.core.findings import Verification
 from killswitch.core.modes import InvalidInput
 from killswitch.core.verification import Checker, walk
@@ -71,7 +71,8 @@ class Auditor:
 
     def verify_export(self, lines: Iterable[str], anchors: Iterable[Anchor] = ()) -> Verification:
         """Looks through an export of the whole record, as JSON lines, without Redis. What was taken out together with
-        its seal shows as seals that are missing. Raises nothing: a line that is no entry is a finding."""
+        its seal shows as seals that are missing. Each value that is shown is made anew of what was sealed and compared.
+        Raises nothing: a line that is no entry is a finding."""
         checker, last_ms = Checker(self._chain, self.settings.prefix, anchors), 0
         for number, line in enumerate(lines, 1):
             try:
@@ -80,6 +81,8 @@ class Auditor:
                 checker.no_entry(f"line {number}: {error}")
                 continue
             last_ms = id_parts(item.entry.entry_id)[0]
+            if names := shown_apart(line, item, wall_text):
+                checker.shown_apart(item.entry, item.seal.position if item.seal is not None else 0, names)
             if item.seal is None:
                 checker.unsealed(item.entry)
             else:
