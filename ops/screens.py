@@ -21,8 +21,8 @@ _MODE_STYLES = {"SAFE": "go", "REDUCING": "warn", "ENGAGED": "stop"}
 
 
 def state_words(text: str, via: str = "") -> str:
-    """What a state key holds, for people. `via`, where it was told by whoever set it just now, as in AuditEntry; without
-    it a text that may be a limited permission, or somebody's own words, is shown as it is."""
+    """What a state key holds, for people. `via`, as in AuditEntry, tells by what it was set; where that is not known a
+    text that may be a limited permission, or somebody's own words, is shown as it is."""
     words = {"SAFE": "SAFE: trading permitted", "REDUCING": "REDUCING: only orders that reduce a position pass"}
     if text in words:
         return words[text]

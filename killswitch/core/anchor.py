@@ -105,7 +105,9 @@ def _syslog_host(url: str) -> tuple[str, int]:
     except ValueError:
         host, port = None, 0
     if not host:
-        raise InvalidInput("a place for anchors names no host and port of syslog: write for example syslog://loghost:514")
+        raise InvalidInput(
+            "a place for anchors names no host and port of syslog: write for example syslog://loghost:514"
+        )
     if "@" in url or found.path.strip("/") or found.query or found.fragment:
         raise InvalidInput("syslog takes a host and a port and nothing else: write for example syslog://loghost:514")
     return host, port
@@ -141,8 +143,8 @@ class AnchorPlace:
         if not path.strip() or "\0" in path or "://" in path:
             rule = "has an unknown scheme" if "://" in path else "is no path"
             raise InvalidInput(
-                f"a place for anchors {rule}: write the path of a file, the URL of another Redis (redis://host:port/db) "
-                "or syslog://host:port"
+                f"a place for anchors {rule}: write the path of a file, redis://host:port/db of another Redis, or "
+                "syslog://host:port"
             )
         return cls(path=path)
 

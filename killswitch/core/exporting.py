@@ -100,7 +100,9 @@ def shown_apart(line: str, item: Recorded, time_text: Callable[[int], str]) -> t
         for name in _OF_A_SEAL:
             made.pop(name, None)
             shown.pop(name, None)
-    wrong = {name for name, value in made.items() if shown.get(name) != json.dumps(value)} | (shown.keys() - made.keys())
+    wrong = {name for name, value in made.items() if shown.get(name) != json.dumps(value)} | (
+        shown.keys() - made.keys()
+    )
     twice = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
     return tuple(sorted(wrong | twice))
 

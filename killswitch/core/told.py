@@ -40,7 +40,7 @@ class Told:
     maybe: Mode | None = None
 
     def under(self, state: SwitchState) -> Told:
-        """The same, where `state` is the very one that the entry tells of: its key decides what the text leaves open."""
+        """The same, where `state` is the very one that the entry tells of: its key decides what the text does not."""
         if self.maybe is state.mode and state.ttl_ms is not None:
             return replace(self, mode=state.mode, maybe=None)
         return replace(self, maybe=None)

@@ -43,7 +43,9 @@ def command(files: tuple[str, ...], syslogs: tuple[str, ...], servers: tuple[str
 
     auditor = Auditor(Settings())
     if any("://" in path for path in files):
-        raise InvalidInput("--file takes the path of a file: give the URL of another Redis to --redis, a host to --syslog")
+        raise InvalidInput(
+            "--file takes the path of a file: give the URL of another Redis to --redis, a host to --syslog"
+        )
     places = [AnchorPlace.file(path) for path in files]
     places += [AnchorPlace.parse(_syslog(text)) for text in syslogs]
     places += [AnchorPlace.parse(url) for url in servers]

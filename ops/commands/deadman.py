@@ -183,9 +183,7 @@ def _asked(
     return Exit.DONE
 
 
-def _engage(
-    name: str, control: Controller, renewer: Renewer, kept: Kept, reason: str, actor: str | None
-) -> Exit:
+def _engage(name: str, control: Controller, renewer: Renewer, kept: Kept, reason: str, actor: str | None) -> Exit:
     from killswitch import KillSwitchError
     from ops.keeping import over_text
 

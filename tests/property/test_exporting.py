@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
@@ -45,10 +46,10 @@ def test_each_value_that_is_shown_is_made_of_what_was_sealed(data: st.DataObject
     honest = json.loads(json_line(item, wall_text))
     assert shown_apart(json.dumps(honest, indent=1, ensure_ascii=False), item, wall_text) == ()
     name = data.draw(st.sampled_from([*(one for one in honest if one != "fields"), "note"]))
-    value = data.draw(st.text() | st.integers() | st.floats() | st.none() | st.booleans() | st.just([]))
+    value: Any = data.draw(st.text() | st.integers() | st.floats() | st.none() | st.booleans() | st.just([]))
     assume(json.dumps(value) != json.dumps(honest.get(name, "no such value")))
     assert shown_apart(json.dumps({**honest, name: value}), item, wall_text) == (name,)
-    twice = f'{{{json.dumps(name)}:{json.dumps(value)},{json.dumps(honest)[1:]}'
+    twice = f"{{{json.dumps(name)}:{json.dumps(value)},{json.dumps(honest)[1:]}"
     assert shown_apart(twice, item, wall_text) == (name,)
     if name in honest:
         assert shown_apart(json.dumps({k: v for k, v in honest.items() if k != name}), item, wall_text) == (name,)

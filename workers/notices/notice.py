@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from killswitch import AuditEntry, FeedItem, FeedLook, SwitchState, printable, read_told
+from killswitch import AuditEntry, FeedItem, FeedLook, Mode, SwitchState, printable, read_told
 
 __all__ = ["Notice", "Part", "Permission", "Proof", "of_item", "of_permission", "of_several", "trial_notice"]
 
@@ -39,7 +39,7 @@ class Part(_Strict):
     actor: Text
     via: Text
     at_ms: Whole
-    mode: Literal["", "SAFE", "REDUCING", "ENGAGED"] = ""
+    mode: Mode | None = None
 
 
 class Proof(_Strict):
@@ -82,11 +82,11 @@ def _line(text: str) -> str:
     return shown if len(shown) <= _MOST_TEXT else shown[:_MOST_TEXT] + "…"
 
 
-def _looked(entry: AuditEntry, switch: SwitchState) -> str:
+def _looked(entry: AuditEntry, switch: SwitchState) -> Mode | None:
     """The mode, where only the key tells it: of a permission by hand with a limit in time, while it is in force."""
     told = read_told(entry.after, entry.via)
     same = switch.recorded and (entry.scope, entry.epoch) == (switch.scope, switch.epoch)
-    return told.under(switch).mode.value if told.maybe and same else ""
+    return told.under(switch).mode if told.maybe and same else None
 
 
 def _part(entry: AuditEntry, look: FeedLook) -> Part:

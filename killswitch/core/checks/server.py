@@ -82,8 +82,8 @@ def library(facts: Facts) -> Judged:
         remedy = "`killswitch init` of the newest release, then workers of that release"
         if facts.before_init:
             remedy = (
-                "a launch replaces no library, because every fleet of this server would close under another: where none "
-                f"needs version {found.version} any more, {remedy}, then launch again"
+                "a launch replaces no library, because every fleet of this server would close under another: where "
+                f"none needs version {found.version} any more, {remedy}, then launch again"
             )
         return fail(f"version {found.version}, this release needs {found.wanted}", remedy)
     if found.same is False:

@@ -52,7 +52,9 @@ def test_what_is_no_place_is_refused_without_being_quoted(text: str) -> None:
 @given(st.sampled_from(["", "redis", "rediss+sentinel", "syslog", "https", "unix"]), st.text(max_size=30))
 def test_no_text_whatever_it_is_gets_into_an_error(scheme: str, rest: str) -> None:
     """Of any address that has a user in it nothing is shown."""
+    shown = ""
     try:
-        AnchorPlace.parse(f"{scheme}://u:c4n4ry@{rest}")
+        shown = str(AnchorPlace.parse(f"{scheme}://u:c4n4ry@{rest}"))
     except InvalidInput as error:
-        assert "c4n4ry" not in str(error)
+        shown = str(error)
+    assert "c4n4ry" not in shown

@@ -45,7 +45,12 @@ CASES: list[tuple[str, str, Facts, str]] = [
     ("server", "fail", with_server(info={"redis_version": "what?"}), "Redis 0.0.0"),
     ("library", "fail", with_part("library", loaded=False, version=0), "not loaded"),
     ("library", "skip", replace(with_part("library", loaded=False, version=0), before_init=True), "not loaded yet"),
-    ("library", "fail", replace(with_part("library", version=2), before_init=True, members=()), "2, this release needs 3"),
+    (
+        "library",
+        "fail",
+        replace(with_part("library", version=2), before_init=True, members=()),
+        "2, this release needs 3",
+    ),
     ("library", "fail", replace(with_part("library", version=4), before_init=True, members=()), "version 4"),
     ("library", "fail", with_part("library", version=2), "version 2, this release needs 3"),
     ("library", "fail", with_part("library", same=False), "not the one of this release"),

@@ -53,8 +53,8 @@ OF_PART = entry(scope="a:1", epoch=6, after="ENGAGED x", reason="x", actor="bob"
     ],
 )
 def test_what_agrees_is_left_alone(picture: FleetStatus, record: LastChanges) -> None:
-    """Stopped and quiet, permitted and open, a part that nobody follows, a permission for a while or while it is renewed,
-    by a function or by hand, words that only look like one, a counter ahead."""
+    """Stopped and quiet, permitted and open, a part that nobody follows, a permission for a while or while it is
+    renewed, by a function or by hand, words that only look like one, a counter ahead."""
     assert found(picture, record) == []
 
 

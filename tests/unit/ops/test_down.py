@@ -16,6 +16,7 @@ from ops.launching import down, stopping
 from ops.launching.deployment import LaunchStopped
 from ops.launching.phases import reaching
 from tests.unit.ops.launch_doubles import Control, Queue
+from workers import queues
 from workers.roster import Place
 from workers.settings import load
 
@@ -26,7 +27,7 @@ Take = Callable[[Queue, Control], tuple[Exit, dict[str, object]]]
 def take(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Take:
     """Takes all engines of a queue that follows a script down."""
     monkeypatch.setattr(stopping, "sleep", lambda _s: None)
-    monkeypatch.setattr(down.queues, "connect", lambda _url: contextlib.nullcontext())
+    monkeypatch.setattr(queues, "connect", lambda _url: contextlib.nullcontext())
     monkeypatch.setattr(down, "closing", lambda made: made)
 
     def run(queue: Queue, control: Control) -> tuple[Exit, dict[str, object]]:
@@ -85,7 +86,7 @@ def test_an_error_without_words_is_told_by_its_kind(
     told = {"a\nb": "a"}.get(str(error), type(error).__name__)
     with pytest.raises(LaunchStopped, match=f"the queue's Redis: {told}$"), reaching():
         raise error
-    monkeypatch.setattr(down.queues, "connect", lambda _url: _failing(error))
+    monkeypatch.setattr(queues, "connect", lambda _url: _failing(error))
     code, found = take(runs(), Control())
     assert code == Exit.UNREACHABLE
     assert str(found["error"]["message"]) == f"the queue's Redis: {told}"  # type: ignore[index]
