@@ -45,7 +45,8 @@ def tell_changed(outcome: Outcome, control: Controller) -> Exit:
     paint = console.paint
     where = "" if outcome.scope == "switch" else f"{outcome.scope} "
     style = {"SAFE": "go", "REDUCING": "warn"}.get(outcome.state.split(" ")[0], "stop")
-    console.say(f"{where}{paint(state_words(outcome.state), style)}, epoch {outcome.epoch}, by {clean(outcome.actor)}")
+    state = state_words(outcome.state, "command")
+    console.say(f"{where}{paint(state, style)}, epoch {outcome.epoch}, by {clean(outcome.actor)}")
     console.say(*wrap(f"why: {clean(outcome.reason)}", indent="  "))
     console.say(*wrap(f"before: {state_words(outcome.was)}", indent="  "))
     text, durable = durability_text(outcome.durability)

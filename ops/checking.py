@@ -18,7 +18,7 @@ from killswitch import (
     SettingsError,
 )
 from ops.console import Console
-from ops.render import COLUMNS, Paint, clean, wrap
+from ops.render import COLUMNS, Paint, clean, first_line, wrap
 from workers import queues, settings
 
 __all__ = ["both_settings", "check", "count_line", "finding_lines", "look_at_queue", "preflight_json"]
@@ -61,8 +61,7 @@ def look_at_queue(url: str) -> QueueFacts:
             policy = str(found.get("maxmemory_policy", "")) if found.get("maxmemory") else ""
             return QueueFacts(where, str(found.get("run_id", "")), db, policy)
     except (redis.RedisError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return QueueFacts(where, trouble=f"it cannot be used: {reason}")
+        return QueueFacts(where, trouble=f"it cannot be used: {first_line(error)}")
 
 
 def check(

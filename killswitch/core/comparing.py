@@ -10,6 +10,7 @@ from enum import StrEnum
 from killswitch.core.audit import AuditEntry
 from killswitch.core.fleet import FleetStatus, Member, SwitchState
 from killswitch.core.modes import SWITCH, Mode, strictest
+from killswitch.core.told import read_told
 
 __all__ = ["NO_POLICY", "POLICY", "Difference", "Disagreement", "LastChanges", "compare"]
 
@@ -122,12 +123,6 @@ def _of_policy(policy: str, last: LastChanges) -> Iterator[Disagreement]:
         yield Disagreement(Difference.OTHER_ENTRY, POLICY, text)
 
 
-def _mode_of(text: str) -> Mode:
-    """What an entry says a state was made: a limit in time is shown behind it."""
-    words = text.partition(" (for ")[0]
-    return Mode(words) if words in (Mode.SAFE, Mode.REDUCING) else Mode.ENGAGED
-
-
 def _of_state(state: SwitchState, last: LastChanges) -> Iterator[Disagreement]:
     name, entry = state.scope, last.by_scope.get(state.scope)
     if not state.recorded:
@@ -150,7 +145,7 @@ def _of_state(state: SwitchState, last: LastChanges) -> Iterator[Disagreement]:
         text = f"of epoch {state.epoch} the ledger and the entry tell: {'; '.join(apart)}"
         yield Disagreement(Difference.OTHER_ENTRY, name, text)
     absent = state.text == "(absent)" and entry.after == "(absent)"
-    if state.recorded and not absent and _mode_of(entry.after) is not state.mode:
+    if state.recorded and not absent and read_told(entry.after, entry.via).under(state).mode is not state.mode:
         text = f"it holds {state.text!r:.80}; the entry of epoch {entry.epoch} says {entry.after!r:.80}"
         yield Disagreement(Difference.OTHER_STATE, name, text)
 

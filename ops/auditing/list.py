@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from killswitch import read_told
 from killswitch.clock import wall_text
 from ops import options
 from ops.console import console, plain
 from ops.exit_codes import Exit
 from ops.render import Cell, Column, brief, clean, span, table
-from ops.screens import LIMITED
 
 if TYPE_CHECKING:
     from killswitch import AuditEntry
@@ -20,11 +20,13 @@ _PROOFS = {"QUIET": "go", "FENCED": "warn"}
 _STYLES = {"SAFE": "go", "REDUCING": "warn", "ENGAGED": "stop"}
 
 
-def _mode(text: str) -> str:
-    limited = LIMITED.fullmatch(text)
-    if limited:
-        return f"SAFE {brief(int(limited[1]))}"
-    return "ENGAGED" if text.startswith("ENGAGED ") else clean(text)
+def _mode(text: str, via: str = "") -> tuple[str, str]:
+    """A state as it is told, short, and the style of what it permits."""
+    told = read_told(text, via)
+    style = "warn" if told.maybe else _STYLES[told.mode]
+    if told.limit_s is not None:
+        return f"{told.mode} {brief(told.limit_s)}", style
+    return "ENGAGED" if text.startswith("ENGAGED ") else clean(text), style
 
 
 def _proof(entry: AuditEntry) -> Cell:
@@ -38,7 +40,6 @@ def _proof(entry: AuditEntry) -> Cell:
 
 
 def _row(entry: AuditEntry) -> tuple[Cell, ...]:
-    after = _mode(entry.after)
     reason = entry.reason
     if entry.after.startswith("ENGAGED ") and entry.after[8:] != reason:
         reason = f"{entry.after[8:]} [{reason}]"
@@ -48,8 +49,8 @@ def _row(entry: AuditEntry) -> tuple[Cell, ...]:
         wall_text(entry.at_ms)[:-5] if entry.at_ms >= 0 else "",
         str(entry.epoch) if entry.epoch >= 0 else "?",
         clean(entry.scope),
-        _mode(entry.before),
-        (after, _STYLES.get(after.partition(" ")[0], "stop")),
+        _mode(entry.before)[0],
+        _mode(entry.after, entry.via),
         _proof(entry),
         clean(entry.actor),
         clean(entry.via),

@@ -41,7 +41,8 @@ def command(
 
     An engine that waits is taken off its queue. One that runs is told to stop: it cancels its working orders, leaves
     the registry and ends. It is looked for until it is nowhere any more. The switch stays as it is, unless --engage
-    stops trading first. Workers go on and serve what comes next. Ends with 5 if an engine is still there.
+    stops trading first. Workers go on and serve what comes next. Ends with 5 if an engine is still
+    there, and with 69 if nobody can know, because the switch's registry could not be read.
 
     \b
     killswitch down

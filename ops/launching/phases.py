@@ -35,7 +35,7 @@ from ops.launching.start import Starting
 from ops.rehearsal.perform import perform
 from ops.rehearsal.places import Target
 from ops.rehearsal.plan import Plan, RehearsalError
-from ops.render import Paint, clean
+from ops.render import Paint, clean, first_line
 from workers import queues
 from workers.roster import Roster
 
@@ -59,7 +59,7 @@ def reaching() -> Iterator[None]:
     except KillSwitchError as error:
         raise LaunchStopped(str(error)) from None
     except redis.RedisError as error:
-        raise LaunchStopped(f"the queue's Redis: {str(error).splitlines()[0]}", Exit.UNREACHABLE) from None
+        raise LaunchStopped(f"the queue's Redis: {first_line(error)}", Exit.UNREACHABLE) from None
 
 
 @contextmanager

@@ -38,6 +38,17 @@ def test_engage_stops_and_tells_epoch_and_durability(switch: Switch, shell: Shel
     assert (entry.actor, entry.via, entry.reason) == ("alice", "command", "fat finger")
 
 
+def test_what_was_there_before_is_called_permitted_only_where_that_is_known(switch: Switch, shell: Shell) -> None:
+    """Words that look like a permission for a while were a stop: they are shown and not explained."""
+    switch.raw("SET", "killswitch:state", "SAFE (for 5 s)")
+    assert "before: SAFE (for 5 s)\n" in shell.run("engage", "-r", "x").out
+    listed = " ".join(shell.run("audit", "list").out.split())
+    assert "SAFE 5s" not in listed
+    epoch = switch.control.status().switch.epoch
+    assert "SAFE: trading permitted for 8h" in shell.run("reset", "-r", "x", "--for", "8h", "--epoch", str(epoch)).out
+    assert "before: SAFE (for 28" in shell.run("engage", "-r", "x").out
+
+
 def test_engage_tells_that_it_is_on_disk(
     durable_switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
