@@ -34,7 +34,8 @@ class Difference(StrEnum):
 
     UNRECORDED = (
         "not-recorded",
-        "A worker's beat puts a change by hand on record; without workers `killswitch engage` or `reset` does.",
+        "A beat of a worker that follows it puts a change by hand on record; where nobody does, `killswitch engage` or "
+        "`reset` of it.",
     )
     VOID = (
         "void",
@@ -165,6 +166,9 @@ def _of_member(member: Member, states: Mapping[str, SwitchState], counter: int, 
     if member.epoch > counter:
         yield Disagreement(Difference.AHEAD, name, f"it has seen epoch {member.epoch}, the ledger counts {counter}")
     followed = [states[scope] for scope in (SWITCH, *member.scopes) if scope in states]
+    given = max((state.epoch for state in followed), default=0)
+    if counter >= member.epoch > given and len(followed) > len(member.scopes):
+        yield Disagreement(Difference.AHEAD, name, f"it has seen epoch {member.epoch}, what it follows is at {given}")
     followed = [state for state in followed if state.scope == SWITCH or state.text != "(absent)"]
     epoch = max((state.epoch for state in followed), default=0)
     if member.epoch < epoch:

@@ -58,6 +58,18 @@ def test_what_agrees_is_left_alone(picture: FleetStatus, record: LastChanges) ->
     assert found(picture, record) == []
 
 
+def test_a_worker_that_has_seen_more_than_what_it_follows_tells_of_a_ledger_that_was_wound_back() -> None:
+    """The counter alone does not show it: a beat raises it to what the worker has seen."""
+    part, of_part = (
+        state(scope="a:1", epoch=6, why="x", actor="bob"),
+        entry(scope="a:1", epoch=6, reason="x", actor="bob"),
+    )
+    picture = status(epoch=9, members=(member(epoch=9, scopes=("a:1",)),), scopes=(part,))
+    assert found(picture, last(entry(), of_part)) == [(Difference.AHEAD, "w1")]
+    unknown = status(epoch=9, members=(member(epoch=9, scopes=("a:1", "c:3")),), scopes=(part,))
+    assert found(unknown, last(entry(), of_part)) == [], "what is not known of c:3 accuses nobody"
+
+
 CASES: dict[Difference, tuple[FleetStatus, LastChanges, str]] = {
     Difference.UNRECORDED: (status(switch=state(recorded=False)), last(entry()), "switch"),
     Difference.VOID: (status(confirmed=False), last(entry()), "switch"),
