@@ -97,7 +97,8 @@ def compare(status: FleetStatus, last: LastChanges, version: str) -> tuple[Disag
         text = f"it says {status.switch.mode}, which was recorded under another incarnation of Redis"
         found.append(Disagreement(Difference.VOID, SWITCH, text))
     for state in states:
-        found += _of_state(state, last)
+        over = state.scope == SWITCH and status.deadman is not None and not status.deadman.left_ms
+        found += _of_state(state, last, over)
     known = {state.scope for state in states}
     found += _of_policy(status.on_failover, last)
     for scope in sorted(scope for scope in set(last.by_scope) - known if ":" in scope):
@@ -124,7 +125,9 @@ def _of_policy(policy: str, last: LastChanges) -> Iterator[Disagreement]:
         yield Disagreement(Difference.OTHER_ENTRY, POLICY, text)
 
 
-def _of_state(state: SwitchState, last: LastChanges) -> Iterator[Disagreement]:
+def _of_state(state: SwitchState, last: LastChanges, over: bool) -> Iterator[Disagreement]:
+    """`over`: nobody renewed its permission. Workers that may not write the state put that on record beside a state that
+    goes on saying what it said."""
     name, entry = state.scope, last.by_scope.get(state.scope)
     if not state.recorded:
         told = f"epoch {state.epoch} by {state.actor}" if state.actor else "nothing"
@@ -146,7 +149,9 @@ def _of_state(state: SwitchState, last: LastChanges) -> Iterator[Disagreement]:
         text = f"of epoch {state.epoch} the ledger and the entry tell: {'; '.join(apart)}"
         yield Disagreement(Difference.OTHER_ENTRY, name, text)
     absent = state.text == "(absent)" and entry.after == "(absent)"
-    if state.recorded and not absent and read_told(entry.after, entry.via).under(state).mode is not state.mode:
+    ended = over and entry.via == "expiry"
+    told = read_told(entry.after, entry.via).under(state)
+    if state.recorded and not absent and not ended and told.mode is not state.mode:
         text = f"it holds {state.text!r:.80}; the entry of epoch {entry.epoch} says {entry.after!r:.80}"
         yield Disagreement(Difference.OTHER_STATE, name, text)
 

@@ -48,7 +48,7 @@ def perform(library: Library, step: Step) -> None:
         "list": lambda: (library.raw("DEL", key), library.raw("RPUSH", key, "SAFE")),
         "beat": lambda: library.beat(scopes=SCOPES),
         "deadman": lambda: library.deadman(current, f"d-{current}"),
-        "nobody renews": lambda: library.age_deadman(80_000) if "deadman" in library.ledger() else None,
+        "nobody renews": lambda: library.age_deadman(80_000) if " " in library.ledger().get("deadman", "") else None,
         "text": lambda: library.set_raw(TEXTS[number], scope),
         "for a while": lambda: library.raw("PEXPIRE", key, number),
         "ledger": lambda: library.raw("DEL", ledger) if number else library.raw("RENAME", ledger, "away"),
