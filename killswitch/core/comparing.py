@@ -126,8 +126,8 @@ def _of_policy(policy: str, last: LastChanges) -> Iterator[Disagreement]:
 
 
 def _of_state(state: SwitchState, last: LastChanges, over: bool) -> Iterator[Disagreement]:
-    """`over`: nobody renewed its permission. Workers that may not write the state put that on record beside a state that
-    goes on saying what it said."""
+    """`over`: nobody renewed its permission. Workers that may not write the state put that on record beside a state
+    that goes on saying what it said."""
     name, entry = state.scope, last.by_scope.get(state.scope)
     if not state.recorded:
         told = f"epoch {state.epoch} by {state.actor}" if state.actor else "nothing"

@@ -77,8 +77,8 @@ class DrillStore:
         return {as_text(name) for name in found} if isinstance(found, list) else set()
 
     def running(self) -> Running | None:
-        """The drill that is under way; what has no end, or none that a drill can have, is none (as in common.lua). Raises
-        StoreRefused, StoreUnavailable."""
+        """The drill that is under way; what has no end, or none that a drill can have, is none (as in common.lua).
+        Raises StoreRefused, StoreUnavailable."""
         text, left = self._caller.call_many([("GETRANGE", self._keys.drill, 0, _LOOKED_AT), ("PTTL", self._keys.drill)])
         for answer in (text, left):
             if isinstance(answer, StoreRefused):

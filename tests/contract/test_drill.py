@@ -214,7 +214,7 @@ def test_what_no_drill_can_be_keeps_nobody_from_drilling(library: Library, limit
 def test_a_worker_that_is_ahead_of_the_record_is_not_told_as_open(library: Library, ahead: str) -> None:
     """It acknowledges, and stays closed: after its answer as before, so its row goes on saying so."""
     epoch = member(library)
-    shut = {"mode": "ENGAGED", "code": "epoch_behind", "closed_ms": "7"}
+    shut: dict[str, Any] = {"mode": "ENGAGED", "code": "epoch_behind", "closed_ms": "7"}
     seen, stopped = (epoch + 5, 0) if ahead == "epoch seen" else (epoch, epoch)
     for line in ("", "1 2 3"):
         if line:

@@ -105,7 +105,7 @@ def test_reduce_tightens_without_an_epoch_and_loosens_only_with_the_current_one(
 
 @pytest.mark.parametrize("raw", [False, True])
 def test_reduce_keeps_the_end_of_a_permission(library: Library, raw: bool) -> None:
-    """Eight hours of trading become what is left of them: reducing orders do not pass for longer than any would have."""
+    """Of eight hours remains what is left of them: reducing orders do not pass for longer than any would have."""
     if raw:
         library.permit()
         library.set_raw("SAFE", None, "PX", 60_000)

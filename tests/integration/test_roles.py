@@ -63,7 +63,7 @@ def test_operator_repairs_ledger_and_record(module_server: RealServer) -> None:
 
 
 def test_a_worker_whose_row_was_lost_is_not_quiet_under_its_rules_either(module_server: RealServer) -> None:
-    """A member without a row may have another life under its name: what a beat has to ask for that, the role may ask."""
+    """A member without a row may have another life under its name: what a beat has to ask then, the role may ask."""
     with bench(module_server, "worker") as at:
         stop = at.admin.engage().epoch
         mine = Library(at.user, at.keys.prefix, load=False)

@@ -25,9 +25,11 @@ def test_record_is_read_with_what_is_left_of_it(at_ms: int, left: int, overdue: 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "7 180000 80000 20000", "7 180000 80000 20000 a b", "-7 1 1 1 a 1", "7 1e9 1 1 a 1", "7 9 9 9 a 1 1"]
-    + ["7 180000 80000 20000 desk", "7 180001 80000 20000 desk 100000", "8 180000 80000 20000 desk 100000"],
-)
+    [
+        "", "x", "7 180000 80000 20000", "7 180000 80000 20000 a b", "-7 1 1 1 a 1", "7 1e9 1 1 a 1", "7 9 9 9 a 1 1",
+        "7 180000 80000 20000 desk", "7 180001 80000 20000 desk 100000", "8 180000 80000 20000 desk 100000",
+    ],
+)  # fmt: skip
 def test_record_that_is_not_there_or_cannot_be_read_has_run_out(text: str) -> None:
     """Fails closed, whatever stands there: nothing, words of another epoch, an end that nobody would write."""
     found = parse_deadman(text, 7, "alice", 100_000)
