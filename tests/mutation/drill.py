@@ -169,7 +169,7 @@ MUTANTS = (
         "killswitch/store/lua/common.lua",
         "  return left >= 0 and left <= LONGEST_DRILL_MS and run or ''\n",
         "  return run\n",
-        (*_LUA_TESTS, "-k", "keeps_nobody"),
+        ("tests/contract/test_drill_odd.py", "-k", "keeps_nobody"),
         "one SET by hand, and nobody can drill until somebody finds it",
     ),
     Mutant(
@@ -178,7 +178,7 @@ MUTANTS = (
         _BEAT,
         " and seen_epoch <= epoch and stopped < epoch\n",
         "\n",
-        (*_LUA_TESTS, "-k", "ahead_of_the_record"),
+        ("tests/contract/test_drill_odd.py", "-k", "ahead_of_the_record"),
         "a worker that stays closed, because it has seen more than Redis knows, is shown as trading after a drill",
     ),
     Mutant(

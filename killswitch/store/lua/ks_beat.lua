@@ -31,7 +31,8 @@ end
 -- jumped and ended the row, or all were silent for long. By then another life has beaten, or its lease has run out, by
 -- two clocks that may be wrong (core/lease.py). nil where nothing was lost; where this user may not ask, something may be.
 local function lost_for(n, id, args, retain)
-  if not redis.pcall('ZSCORE', n.workers, id) then return nil end
+  local score = redis.pcall('ZSCORE', n.workers, id)
+  if not score or (failed(score) and says(score, 'WRONGTYPE')) then return nil end
   local told = {}
   for i = 9, #args - 1, 2 do told[args[i]] = tonumber(args[i + 1]) end
   return told.lease_ms and told.beat_ms and math.ceil((told.lease_ms + told.beat_ms) * 1.1 / 0.9) or retain
