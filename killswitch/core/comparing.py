@@ -97,7 +97,8 @@ def compare(status: FleetStatus, last: LastChanges, version: str) -> tuple[Disag
         text = f"it says {status.switch.mode}, which was recorded under another incarnation of Redis"
         found.append(Disagreement(Difference.VOID, SWITCH, text))
     for state in states:
-        over = state.scope == SWITCH and status.deadman is not None and not status.deadman.left_ms
+        held = status.deadman
+        over = state.scope == SWITCH and (state.ttl_ms == 0 or (held is not None and not held.left_ms))
         found += _of_state(state, last, over)
     known = {state.scope for state in states}
     found += _of_policy(status.on_failover, last)

@@ -95,21 +95,24 @@ def test_damaged_record_ends_the_permission_and_not_the_next_one(library: Librar
     assert library.verdict(seen=epoch + 1).mode is Mode.SAFE
 
 
-def test_worker_that_may_not_write_the_state_keeps_it_from_reviving(real_library: Library) -> None:
+@pytest.mark.parametrize("mode", ["SAFE", "REDUCING"])
+def test_worker_that_may_not_write_the_state_keeps_it_from_reviving(real_library: Library, mode: str) -> None:
     """Where the stop cannot be put into words, the record alone ends the permission for good, once, and without a try
     that fails on every beat."""
     library = real_library
     epoch = armed(library)
+    if mode == "REDUCING":
+        epoch = library.reduce().epoch
     library.age_deadman(LIFE_MS)
     library.raw("ACL", "SETUSER", "default", "-set")
     for _ in range(3):
         library.beat(seen=epoch)
-    assert library.get() == "SAFE"
+    assert library.get() == mode
     assert library.deadman_record()[:2] == [epoch + 1, 0]
     assert library.verdict().code is Code.PERMISSION_EXPIRED
     assert library.verdict().epoch == epoch + 1
     assert [entry["epoch"] for entry in library.audit() if entry["via"] == "expiry"] == [str(epoch + 1)]
-    assert library.audit()[-1].items() >= {"from": "SAFE", "to": OVER, "actor": "killswitch"}.items()
+    assert library.audit()[-1].items() >= {"from": mode, "to": OVER, "actor": "killswitch"}.items()
     assert library.raw("ACL", "LOG") == [], "it did not even try"
     assert disagreements(library) == []
     library.raw("ACL", "SETUSER", "default", "+set")
