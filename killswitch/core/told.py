@@ -1,7 +1,7 @@
 """What the text of an entry says that a state was made: the one place where such texts are read back.
 
-The functions write SAFE and REDUCING to the letter, and SAFE with a limit behind it in two forms: by ks_reset
-`SAFE (for 60 s)`, by ks_deadman `SAFE (while renewed, 8 s at a time)`. Whatever else stands there is a stop, however
+The functions write SAFE and REDUCING to the letter, and with a limit behind it: ks_reset `SAFE (for 60 s)`, ks_reduce
+`REDUCING (for 60 s)`, ks_deadman `SAFE (while renewed, 8 s at a time)`. Whatever else stands there is a stop, however
 much it looks like a permission: so it is for the gates.
 
 A change by hand is recorded as it was found, and then a key that holds SAFE for a minute and one that holds the words
@@ -55,8 +55,8 @@ def read_told(text: str, via: str = "") -> Told:
     limited, renewed = _LIMITED.fullmatch(text), _RENEWED.fullmatch(text)
     if renewed and by_function:
         return Told(Mode.SAFE, renewed_s=int(renewed[1]))
-    if limited and by_function and limited[1] == Mode.SAFE:
-        return Told(Mode.SAFE, limit_s=int(limited[2]))
+    if limited and by_function:
+        return Told(Mode(limited[1]), limit_s=int(limited[2]))
     if limited and via in ("", "raw"):
         return Told(Mode.ENGAGED, maybe=Mode(limited[1]))
     return Told(Mode.ENGAGED)
