@@ -53,7 +53,7 @@ def _operate(world: World, operator: Operator) -> None:
         operator.doze(max(int(rng.gauss(world.plan.hot_ns, lease_ns / 3)), 10 * MS))
         operator.engage(None, rng.choice((None, 0.0014 * world.plan.lease_ms)))
     while kernel.now < end:
-        urgent = operator.doze(min(log_uniform(rng, 10 * MS, 2 * lease_ns), end - kernel.now))
+        urgent = operator.doze(min(log_uniform(rng, max(10 * MS, world.plan.rest_ns), 2 * lease_ns), end - kernel.now))
         if kernel.now >= end:
             return
         if urgent == "engage":
@@ -101,7 +101,7 @@ def _close(world: World, closer: Operator) -> None:
         if world.closing == Verdict.QUIET:
             break
     _permit_all(world, closer)
-    if world.rng.random() < 0.05:
+    if world.rng.random() < 0.01:
         kernel.sleep(4 * SECOND)  # nobody may close of its own accord
     for trader in traders:
         trader.is_leaving = True
@@ -112,7 +112,7 @@ def _close(world: World, closer: Operator) -> None:
 
 def _until(kernel: Kernel, limit_ns: int, condition: Callable[[], bool]) -> None:
     while kernel.now < limit_ns and not condition():
-        kernel.sleep(10 * MS)
+        kernel.sleep(20 * MS)
 
 
 def _permit_all(world: World, closer: Operator) -> None:

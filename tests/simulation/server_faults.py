@@ -76,7 +76,22 @@ class ServerFaults(Trouble):
             host.by_hand("FLUSHALL")
 
     def _swap(self) -> None:
-        """The value changes and nobody is told."""
+        """The value changes and nobody is told; perhaps it comes back once a stop stands."""
+        self._swapped()
+        if self._rng.random() < 0.5:
+            lease_ns = self._world.plan.lease_ms * MS
+
+            def stopped() -> None:
+                self._kernel.at(self._kernel.now + log_uniform(self._rng, MS, lease_ns), back)
+
+            def back() -> None:
+                if self._kernel.now < self._world.plan.faults_ns:
+                    self._swapped()
+
+            self._world.at_next("stop stands", stopped)
+            self._world.urge("engage", lease_ns // 3)
+
+    def _swapped(self) -> None:
         host = self._master
         if host.state() == "listening":
             self._note("SWAPDB", "begin", host.host)
