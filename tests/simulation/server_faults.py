@@ -147,9 +147,10 @@ class ServerFaults(Trouble):
             self._stops_refusing()
             self._note("fail-over", "begin", host.host)
             host.observer.lose("failed over")
-            made = world.new_redis(redis.snapshot() if planned else data, redis.replid)
+            last = host.redis if planned else redis  # it may have been restarted meanwhile
+            made = world.new_redis(last.snapshot() if planned else data, last.replid)
             if planned:
-                redis.refusing = "READONLY"  # the old master lives on as a replica, and its connections with it
+                last.refusing = "READONLY"  # the old master lives on as a replica, and its connections with it
             else:
                 host.kill(silently=self._rng.random() < 0.3)
             world.master = world.add_host(made, is_promoted=True).host
