@@ -92,6 +92,9 @@ def _close(world: World, closer: Operator) -> None:
         closer.initialise()
     traders = list(world.traders.values())
     _until(kernel, quiet_ns + 2 * SECOND, lambda: all(trader.is_settled(quiet_ns) for trader in traders))
+    # A membership that was lost comes back by beats only; until then an engagement rightly says that nobody is there.
+    beat_ns = int(1.2 * world.plan.beat_ms * MS)
+    _until(kernel, quiet_ns + 2 * SECOND + beat_ns, lambda: all(world.is_member(trader) for trader in traders))
     for _ in range(3):
         for trader in world.lost_members():
             if closer.leave_for(trader.worker_id):
