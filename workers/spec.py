@@ -22,6 +22,7 @@ def _scope(text: str) -> str:
 EngineName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$")]
 ScopeText = Annotated[str, AfterValidator(_scope)]
+_ENTRIES_HELD = 5
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -74,6 +75,11 @@ class EngineSpec(_Strict):
     events: str | None = Field(
         None, description="File that the engine's events are appended to, one JSON object a line."
     )
+
+    @property
+    def most_held(self) -> int:
+        """The units that are held at most."""
+        return self.max_position or self.quantity * _ENTRIES_HELD
 
 
 class CancelSpec(_Strict):

@@ -10,6 +10,7 @@ from killswitch.clock import now_ns, sleep
 from ops.console import Console
 from ops.launching.deployment import EngineState, LaunchStopped
 from ops.launching.fleet_file import Engine
+from ops.launching.standing import other_settings, remedy
 from ops.render import clean
 from workers.roster import Place, Placed, Roster
 
@@ -52,6 +53,7 @@ def _state(before: EngineState, placed: Placed | None, member: Member | None, ro
         gate=gate,
         epoch=member.epoch,
         version=member.version,
+        scopes=member.scopes,
     )
 
 
@@ -67,9 +69,12 @@ class Starting:
         self.status: FleetStatus | None = None
 
     def place(self) -> int:
-        """Puts each engine on the queue that is nowhere yet; how many that were."""
+        """Puts each engine on the queue that is nowhere yet; how many that were. Raises LaunchStopped for one that is
+        there with other settings: preflight saw none, so somebody placed it since."""
         for engine in self._engines:
             placed, now = self._roster.place_once(engine.model_dump(mode="json"))
+            if not now and (other := other_settings(engine, placed)):
+                raise LaunchStopped(f"{other}: it was placed meanwhile", details=[remedy(engine.name)])
             self.states += (EngineState(engine.name, "queued", now, placed.job_id),)
         return sum(state.placed for state in self.states)
 
