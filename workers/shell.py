@@ -84,4 +84,5 @@ def _usage(error: click.UsageError) -> str:
         text = f"{error.param.human_readable_name.upper()} is missing"
         if error.ctx and error.ctx.info_name == "place":
             text += f": name the engine, as in `{path} eurusd-1`"
-    return f"{text[:1].lower() if not text[:2].isupper() else text[:1]}{text[1:]}; `{path} --help` shows how it is used"
+    text = text if text[:2].isupper() else f"{text[:1].lower()}{text[1:]}"
+    return f"{text}{'' if text.endswith('?') else ';'} `{path} --help` shows how it is used"

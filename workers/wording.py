@@ -38,10 +38,12 @@ _KINDS: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What is wrong at one place. `location` leads to it, through names and numbers; `text` begins with the value."""
+    """What is wrong at one place. `location` leads to it, through names and numbers; `text` begins with the value.
+    `unknown`: there is no such setting."""
 
     location: tuple[int | str, ...]
     text: str
+    unknown: bool = False
 
     @property
     def place(self) -> str:
@@ -54,7 +56,10 @@ def violations(error: ValidationError, secret: frozenset[str] = frozenset()) -> 
     found: dict[tuple[int | str, ...], list[Any]] = {}
     for item in error.errors():
         found.setdefault(_field(item), []).append(item)
-    return tuple(Violation(where, _text(items, secret.isdisjoint(map(str, where)))) for where, items in found.items())
+    return tuple(
+        Violation(where, _text(items, secret.isdisjoint(map(str, where))), items[0]["type"] == "extra_forbidden")
+        for where, items in found.items()
+    )
 
 
 def _field(item: Any) -> tuple[int | str, ...]:

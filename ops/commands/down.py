@@ -9,7 +9,7 @@ import click
 from ops import options
 from ops.console import console
 from ops.exit_codes import Exit
-from ops.failures import fail
+from ops.failures import fail_each
 
 
 @click.command("down")
@@ -59,7 +59,7 @@ def command(
     try:
         loaded = load_fleet(fleet).fleet if fleet else None
     except FleetFileError as error:
-        return fail(Exit.USAGE, "fleet", str(error), violations=list(error.violations))
+        return fail_each(Exit.USAGE, "fleet", error.head, error.violations)
     switch, workers, violations = both_settings()
     if workers is None:
         raise SettingsError(violations)

@@ -10,7 +10,7 @@ import click
 from ops import options
 from ops.console import console
 from ops.exit_codes import Exit
-from ops.failures import fail
+from ops.failures import fail_each
 
 _PATH = click.Path(path_type=Path)
 
@@ -67,7 +67,7 @@ def command(
     try:
         loaded = load_fleet(fleet)
     except FleetFileError as error:
-        return fail(Exit.USAGE, "fleet", str(error), violations=list(error.violations))
+        return fail_each(Exit.USAGE, "fleet", error.head, error.violations)
     wanted = permission_from(permit, actor, reason, epoch)
     switch, workers, violations = both_settings()
     if workers is None:
