@@ -109,8 +109,9 @@ def finding_lines(findings: Sequence[Finding], paint: Paint, columns: int = COLU
 
 def count_line(report: PreflightReport, paint: Paint, *, strict: bool) -> str:
     """All of it in one line, with the verdict."""
-    parts = [f"{count} {grade}" for grade in Grade if (count := report.count(grade))]
-    text = f"{len(report.findings)} checks of {clean(report.server)}: {', '.join(parts)}"
+    parts = [f"{many} {grade}" for grade in Grade if (many := report.count(grade))]
+    count = len(report.findings)
+    text = f"{count} check{'s' * (count != 1)} of {clean(report.server)}: {', '.join(parts)}"
     if report.passed(strict=strict):
         return paint(text, "go")
     return paint(f"{text}{' (--strict: a warning fails as well)' if not report.count(Grade.FAIL) else ''}", "stop")

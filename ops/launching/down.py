@@ -128,8 +128,12 @@ def _tell_end(ended: tuple[Ended, ...], control: Controller, console: Console, *
     else:
         gone = sum(one.down for one in ended)
         how = "off the queue" if unseen else "down"
-        console.say("", console.paint(f"{gone} of {len(ended)} engines are {how}.", "go" if whole else "stop"))
+        console.say("", console.paint(_counted(gone, len(ended), how), "go" if whole else "stop"))
     try:
         console.say(f"switch: {headline(control.status())[0]}")
     except KillSwitchError as error:
         console.say(f"switch: it does not answer: {clean(getattr(error, 'reason', error))}")
+
+
+def _counted(gone: int, everyone: int, how: str) -> str:
+    return f"{gone} of {everyone} engine{'s' * (everyone != 1)} {'is' if 1 in (gone, everyone) else 'are'} {how}."
