@@ -25,5 +25,5 @@ def test_engines_are_counted_as_people_say_it(
     ended: tuple[Ended, ...], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One is one, and more are more."""
-    _tell_end(ended, Control().controller, Console(), True)
+    _tell_end(ended, Control().controller, Console(), whole=True, unseen=False)
     assert told in capsys.readouterr().out
