@@ -97,6 +97,7 @@ def admission(library: Library, scopes: Sequence[str], epoch: int, reduces: bool
 @example(history=[("text", SCOPES[1], 0)], scopes=list(SCOPES), behind=0)
 @example(history=[("text", SCOPES[1], 0), ("run id", None, 0)], scopes=list(SCOPES), behind=0)
 @example(history=[("engage", None, 0), ("reset", None, 0)], scopes=[], behind=1)
+@example(history=[("deadman", None, 0), ("nobody renews", None, 0)], scopes=[], behind=0)
 def test_admission_decides_as_the_gate_does(
     library: Library, history: list[Step], scopes: list[str], behind: int
 ) -> None:
