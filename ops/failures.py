@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -10,14 +11,34 @@ import click
 from ops.console import console
 from ops.denied import denied
 from ops.exit_codes import Exit
-from ops.render import clean
+from ops.render import clean, wrap
 
-__all__ = ["fail", "report"]
+__all__ = ["fail", "fail_each", "report"]
+
+_LINE_WIDE = 96
 
 
 def fail(exit_code: Exit, kind: str, message: str, *hints: str, **data: Any) -> Exit:
     """Says what went wrong, on stderr and, in JSON mode, as the object `error`; returns the code to end with."""
     console.trouble("error", clean(message))
+    return _failed(exit_code, kind, message, hints, data)
+
+
+def fail_each(exit_code: Exit, kind: str, head: str, violations: Sequence[str]) -> Exit:
+    """The same for something that breaks several rules: people read each in a line of its own, to mend them one by one
+    and to count what is left."""
+    message = f"{head}: {'; '.join(violations)}"
+    if len(violations) > 1:
+        console.trouble("error", f"{head}:")
+        for line in violations:
+            first, *rest = wrap(clean(line), _LINE_WIDE) or [""]
+            console.tell(f"  - {first}", *(f"    {more}" for more in rest))
+    else:
+        console.trouble("error", message)
+    return _failed(exit_code, kind, message, (), {"violations": list(violations)})
+
+
+def _failed(exit_code: Exit, kind: str, message: str, hints: Sequence[str], data: Mapping[str, Any]) -> Exit:
     for hint in hints:
         console.trouble("hint", clean(hint), "cyan")
     error = {"kind": kind, "message": message, "hints": list(hints), **data}
@@ -71,7 +92,7 @@ def report(error: BaseException, *, full: bool = False, command: str = "") -> Ex
     if isinstance(error, InvalidInput):
         return fail(Exit.USAGE, "usage", str(error))
     if isinstance(error, SettingsError):
-        return fail(Exit.USAGE, "settings", "; ".join(error.violations), violations=list(error.violations))
+        return fail_each(Exit.USAGE, "settings", "settings are not valid", error.violations)
     if isinstance(error, EpochConflict):
         data = {"current_epoch": error.current, "given_epoch": error.given}
         return fail(Exit.REFUSED, "epoch_conflict", _conflict(error.current, error.given), **data)

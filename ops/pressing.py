@@ -122,7 +122,7 @@ def redis_cli_line(target: Target, scope: Scope | None, reason: str) -> str:
             words += [option, path] if path else []
     words += ["--user", place.username] if place.username else []
     words += ["--askpass"] if place.password else []
-    return shlex.join([*words, "SET", target.keys.scope_state(scope), f"ENGAGED {reason}".strip()])
+    return shlex.join([*words, "SET", target.keys.scope_state(scope), f"ENGAGED {reason.strip()}".strip()])
 
 
 def _bound(target: Target, ask: bool) -> tuple[int, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from killswitch import Outcome, Verdict
+from killswitch import KillSwitchError, Outcome, Verdict
 from killswitch.clock import NS_PER_MS, now_ns, wall_ms, wall_text
 from ops.console import console, plain
 from ops.pressing import durability_text
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from killswitch import Controller, Member, Standing
     from killswitch.quick import Press
 
-__all__ = ["as_outcome", "outcome_object", "pending_lines", "verdict_lines", "wait"]
+__all__ = ["as_outcome", "outcome_object", "pending_lines", "verdict_lines", "wait", "warn_where_nobody_follows"]
 
 _NAMED = 3
 _SHOWN = 50
@@ -68,9 +68,20 @@ def wait(control: Controller, outcome: Outcome, engaged_ns: int, wait_s: float) 
     outcome = replace(control.prove(outcome, wait_s, engaged_ns, seen, looked), durability=outcome.durability)
     console.status_line("")
     console.say(*verdict_lines(outcome, paint))
-    if not outcome.members and (not outcome.note or "registered" in outcome.note):
+    if not outcome.members and "registered" in outcome.note:
         console.warn("nobody is registered there: are KILLSWITCH_REDIS_URL and KILLSWITCH_PREFIX those of the fleet?")
     return outcome
+
+
+def warn_where_nobody_follows(control: Controller, scope: str) -> None:
+    """Where a part was stopped that nobody follows, which a slip of the pen does as well. Nothing where Redis has
+    fallen silent since: what is known was told."""
+    try:
+        text = control.status().nobody_there(scope)
+    except KillSwitchError:
+        return
+    if text:
+        console.warn(text)
 
 
 def pending_lines(member: Member) -> list[str]:
@@ -114,8 +125,7 @@ def verdict_lines(outcome: Outcome, paint: Any) -> list[str]:
     everyone = len(outcome.members)
     if outcome.verdict == Verdict.QUIET:
         whole = f"all {everyone} workers" if everyone != 1 else "the one worker"
-        text = f"{whole} closed, no order in flight" if everyone else "no worker follows this scope"
-        return [f"{paint('QUIET', 'go')}  {text}, {after}, epoch {outcome.epoch}"]
+        return [f"{paint('QUIET', 'go')}  {whole} closed, no order in flight, {after}, epoch {outcome.epoch}"]
     waiting = len(outcome.pending)
     told = f"{waiting} of {everyone} workers not proved quiet" if everyone else "not proved quiet"
     if outcome.verdict == Verdict.FENCED:

@@ -21,6 +21,7 @@ __all__ = [
     "blocks",
     "brief",
     "clean",
+    "first_line",
     "fit",
     "fit_middle",
     "page",
@@ -68,6 +69,11 @@ class Paint:
     def __call__(self, text: str, style: str = "") -> str:
         """`text` in a style; the text itself must be clean."""
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if self.enabled and style and text else text
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in a line; its kind where it says nothing, as timeouts of a socket do."""
+    return str(error).strip().partition("\n")[0].strip() or type(error).__name__
 
 
 def clean(value: object) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from killswitch import read_told
 from killswitch.clock import wall_text
 from ops.drilling.telling import last_drill_line
 from ops.limits import limit_lines
@@ -14,23 +14,22 @@ from ops.render import COLUMNS, Cell, Column, Paint, ago, brief, clean, fit, spa
 if TYPE_CHECKING:
     from killswitch import FleetStatus, Member, SwitchState
 
-__all__ = ["LIMITED", "RENEWED", "counts", "headline", "member_name", "state_words", "status_lines", "worker_lines"]
+__all__ = ["counts", "headline", "member_name", "state_words", "status_lines", "worker_lines"]
 
-LIMITED = re.compile(r"SAFE \(for (\d{1,12}) s\)")
-RENEWED = re.compile(r"SAFE \(while renewed, \d{1,12} s at a time\)")
 _NAMED = 2
 _BEST_RUNG = "bcast"
 _MODE_STYLES = {"SAFE": "go", "REDUCING": "warn", "ENGAGED": "stop"}
 
 
-def state_words(text: str) -> str:
-    """What a state key holds, for people."""
+def state_words(text: str, via: str = "") -> str:
+    """What a state key holds, for people. `via`, as in AuditEntry, tells by what it was set; where that is not known a
+    text that may be a limited permission, or somebody's own words, is shown as it is."""
     words = {"SAFE": "SAFE: trading permitted", "REDUCING": "REDUCING: only orders that reduce a position pass"}
     if text in words:
         return words[text]
-    limited = LIMITED.fullmatch(text)
-    if limited:
-        return f"SAFE: trading permitted for {brief(int(limited[1]))}"
+    told = read_told(text, via)
+    if told.limit_s is not None:
+        return f"SAFE: trading permitted for {brief(told.limit_s)}"
     if text == "ENGAGED":
         return "ENGAGED: no reason given"
     return f"ENGAGED: {clean(text[8:].strip())}" if text.startswith("ENGAGED ") else clean(text)

@@ -1,7 +1,7 @@
 """`killswitch-worker`: one engine worker process. `python -m workers` is the same.
 
-Exit codes: 0 ended as asked (or, with `health`, healthy), 1 not healthy, 2 wrong settings or usage, 69 the queue's
-Redis cannot be reached, 75 ended with orders still in flight.
+Exit codes: 0 ended as asked (or, with `health`, healthy), 1 not healthy (or, with `place`, there already), 2 wrong
+settings or usage, 69 the queue's Redis cannot be reached, 75 ended with orders still in flight.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import secrets
 import socket
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import click
@@ -25,6 +25,9 @@ from workers.agents import AgentHolder, switch_agents
 from workers.gateway.process import GatewayOptions
 from workers.gateway.process import serve as serve_gateway
 from workers.notices.process import telling, try_out
+from workers.roster import Place, Roster
+from workers.shell import EXIT_REFUSED, EXIT_USAGE, Tool, fail, refused_words, say
+from workers.spec import WrongSpec
 from workers.venue.process import serve as serve_venue
 from workers.venue.server import VenueError
 from workers.worker import EngineWorker
@@ -32,15 +35,16 @@ from workers.worker import EngineWorker
 __all__ = ["main"]
 
 _EXIT_UNHEALTHY = 1
-_EXIT_USAGE = 2
 _EXIT_UNREACHABLE = 69
 _EXIT_IN_FLIGHT = 75
 _LONGEST_AGENT_DRAIN_S = 5.0
 _HEART_TIMEOUT_S = 2.0
 _LEAD = 2000
+_TYPED = {name: f"--{name}" for name in ("symbol", "speed", "seed")} | {"name": "NAME", "scopes": "--scope"}
+"""How `place` calls what a specification says."""
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Tool, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--queues", "queue_names", metavar="NAMES", help="Queues to serve, in this order [WORKERS_QUEUES].")
 @click.option("--ungated", metavar="NAMES", help="Queues served also while engaged [WORKERS_UNGATED_QUEUES].")
 @click.option("--burst", is_flag=True, help="Run what can be run now, then exit.")
@@ -74,11 +78,11 @@ def health(id_file: Path | None) -> None:
     config, switch = _settings({})
     path = id_file or config.id_file
     if path is None:
-        _fail("which worker? Set WORKERS_ID_FILE for the worker and here, or give --id-file", _EXIT_USAGE)
+        fail("which worker? Set WORKERS_ID_FILE for the worker and here, or give --id-file", EXIT_USAGE)
     try:
         click.echo(printable(health_check.check(switch, path)))
     except KillSwitchError as error:
-        _fail(str(error), _EXIT_UNHEALTHY)
+        fail(str(error), _EXIT_UNHEALTHY)
 
 
 @main.command()
@@ -88,10 +92,14 @@ def health(id_file: Path | None) -> None:
 @click.option("--speed", default="10", show_default=True, help="`max`, or a multiple of the recorded speed.")
 @click.option("--scope", "scopes", multiple=True, help="A scope the engine follows, such as strategy:meanrev.")
 @click.option("--seed", default=1, show_default=True, help="Of the synthetic ticks, where no file is given.")
-def place(name: str, symbol: str, ticks: tuple[Path, ...], speed: str, scopes: tuple[str, ...], seed: int) -> None:
+@click.option("--again", is_flag=True, help="Queue it also where it runs or waits: it starts when that has ended.")
+def place(
+    name: str, symbol: str, ticks: tuple[Path, ...], speed: str, scopes: tuple[str, ...], seed: int, again: bool
+) -> None:
     """Put the engine NAME on the queue; a worker starts it as soon as the gate is open.
 
-    Without --ticks it trades synthetic ticks until it is stopped.
+    Without --ticks it trades synthetic ticks until it is stopped. An engine that runs or waits already is not placed
+    once more, unless --again says so.
 
     \b
       killswitch-worker place eurusd-1 --scope strategy:meanrev
@@ -106,14 +114,30 @@ def place(name: str, symbol: str, ticks: tuple[Path, ...], speed: str, scopes: t
     spec = {"name": name, "symbol": symbol, "feed": paced, "scopes": list(scopes)}
     client = queues.connect(config.queue_address)
     try:
-        job = queues.place_engine(client, spec)
-    except InvalidInput as error:
-        _fail(str(error), _EXIT_USAGE)
+        job_id = _placed(client, config.prefix, spec, again)
+    except WrongSpec as error:
+        fail(refused_words(error, _TYPED), EXIT_USAGE)
     except (redis.RedisError, OSError) as error:
         _unusable(config.queue_address, error)
     finally:
         client.close()
-    click.echo(f"engine {name} is on the queue {queues.ENGINES} as job {job.id}")
+    click.echo(f"engine {name} is on the queue {queues.ENGINES} as job {job_id}")
+
+
+def _placed(client: redis.Redis, prefix: str, spec: dict[str, Any], again: bool) -> str:
+    """The job that places the engine, or the end of the process where one is there: two of a name never trade at once,
+    but the second would keep a worker asking, and start when nobody thinks of it any more."""
+    if again:
+        return queues.place_engine(client, spec).id
+    placed, now = Roster(client, prefix=prefix).place_once(spec)
+    if not now:
+        does = {Place.WAITING: "waits in its queue", Place.CLAIMED: "is being started", Place.RUNNING: "runs"}
+        fail(
+            f"engine {placed.engine} {does[placed.place]} already, as job {placed.job_id}: `killswitch down --engine "
+            f"{placed.engine}` ends it, another NAME is another engine, and --again queues this one a second time",
+            EXIT_REFUSED,
+        )
+    return placed.job_id
 
 
 @main.command()
@@ -132,9 +156,9 @@ def venue(listen: str | None, events: Path | None) -> None:
     try:
         serve_venue(SinkAddress.parse(listen or config.venue_url), config.venue_name, events)
     except InvalidInput as error:
-        _fail(f"--listen: {error}", _EXIT_USAGE)
+        fail(f"--listen: {error}", EXIT_USAGE)
     except VenueError as error:
-        _fail(str(error), _EXIT_UNHEALTHY)
+        fail(str(error), _EXIT_UNHEALTHY)
 
 
 @main.command()
@@ -152,7 +176,7 @@ def gateway(journal: str | None, scopes: tuple[str, ...], max_age_ms: int) -> No
     config, switch = _settings({})
     name = journal or config.admission_journal
     if not name or not config.venue_url:
-        _fail("a gateway needs --journal (or WORKERS_ADMISSION_JOURNAL) and WORKERS_VENUE_URL", _EXIT_USAGE)
+        fail("a gateway needs --journal (or WORKERS_ADMISSION_JOURNAL) and WORKERS_VENUE_URL", EXIT_USAGE)
     _reach(config.queue_address)
     process = _new_name()
     logs.configure(config.log_level, worker=process)
@@ -160,7 +184,7 @@ def gateway(journal: str | None, scopes: tuple[str, ...], max_age_ms: int) -> No
         followed = tuple(str(Scope.parse(scope)) for scope in scopes) or None
         drained = serve_gateway(config, switch, process, GatewayOptions(name, followed, max_age_ms))
     except InvalidInput as error:
-        _fail(str(error), _EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
     sys.exit(0 if drained else _EXIT_IN_FLIGHT)
 
 
@@ -175,7 +199,7 @@ def notify(only: tuple[str, ...]) -> None:
     config, switch = _settings({})
     webhooks = config.webhooks_by_name
     if not webhooks or set(only) - set(webhooks):
-        _fail(f"WORKERS_WEBHOOKS names {', '.join(webhooks) or 'nobody'}", _EXIT_USAGE)
+        fail(f"WORKERS_WEBHOOKS names {', '.join(webhooks) or 'nobody'}", EXIT_USAGE)
     chosen = {name: webhook for name, webhook in webhooks.items() if not only or name in only}
     sys.exit(0 if try_out(chosen, switch.prefix, click.echo) else _EXIT_UNHEALTHY)
 
@@ -184,7 +208,7 @@ def _worker_settings() -> settings.WorkerSettings:
     try:
         return settings.load()
     except SettingsError as error:
-        _fail(str(error), _EXIT_USAGE)
+        fail(str(error), EXIT_USAGE)
 
 
 def _settings(given: dict[str, object]) -> tuple[settings.WorkerSettings, Settings]:
@@ -200,7 +224,7 @@ def _settings(given: dict[str, object]) -> tuple[settings.WorkerSettings, Settin
     except SettingsError as error:
         violations.extend(error.violations)
     if config is None or switch is None:
-        _fail("settings are not valid:\n" + "\n".join(f"  - {line}" for line in dict.fromkeys(violations)), _EXIT_USAGE)
+        fail("settings are not valid:\n" + "\n".join(f"  - {line}" for line in dict.fromkeys(violations)), EXIT_USAGE)
     return config, switch
 
 
@@ -217,7 +241,7 @@ def _reach(url: str) -> None:
 
 def _unusable(url: str, error: Exception) -> NoReturn:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    _fail(f"the queue's Redis cannot be used at {_shown(url)} (WORKERS_QUEUE_URL): {reason}", _EXIT_UNREACHABLE)
+    fail(f"the queue's Redis cannot be used at {_shown(url)} (WORKERS_QUEUE_URL): {reason}", _EXIT_UNREACHABLE)
 
 
 def _run(config: settings.WorkerSettings, switch: Settings, burst: bool) -> int:
@@ -235,7 +259,7 @@ def _run(config: settings.WorkerSettings, switch: Settings, burst: bool) -> int:
         agents=agents,
     )
     gating = ", ".join(f"{queue} ({'gated' if config.gated(queue) else 'ungated'})" for queue in config.queues)
-    _say(f"worker {name}: queues {gating} at {_shown(config.queue_address)}, switch at {_shown(switch.redis_url)}")
+    say(f"worker {name}: queues {gating} at {_shown(config.queue_address)}, switch at {_shown(switch.redis_url)}")
     with telling(config, switch, name):
         return _serve(worker, config, name, burst)
 
@@ -246,7 +270,7 @@ def _serve(worker: EngineWorker, config: settings.WorkerSettings, name: str, bur
     try:
         health_check.write_id(config.id_file, name)
     except OSError as error:
-        _fail(f"WORKERS_ID_FILE: {config.id_file} cannot be written: {error.strerror}", _EXIT_USAGE)
+        fail(f"WORKERS_ID_FILE: {config.id_file} cannot be written: {error.strerror}", EXIT_USAGE)
     try:
         return worker.run(burst=burst)
     finally:
@@ -263,16 +287,6 @@ def _shown(url: str) -> str:
     """The address alone: no user, no password, nothing of what stands behind the path."""
     parts = urlsplit(url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def _say(text: str) -> None:
-    # Line by line: settings are told in several, and a server's words or a worker's row may be anybody's.
-    click.echo("\n".join(printable(line) for line in f"killswitch-worker: {text}".split("\n")), err=True)
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    _say(text)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

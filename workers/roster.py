@@ -12,7 +12,7 @@ and a worker that leaves puts its engine back; so whoever wants an engine gone l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, cast
 
@@ -49,12 +49,14 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One job that places an engine. `execution` tells its run from others, where it runs."""
+    """One job that places an engine. `execution` tells its run from others, where it runs. `spec` is what its record
+    says of the engine, as somebody wrote it: to be checked before it is believed."""
 
     engine: str
     job_id: str
     place: Place
     execution: str = ""
+    spec: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Roster:
@@ -194,7 +196,7 @@ class Roster:
             # Others on this queue carry orders, and there may be many of them.
             job = self._fetch(job_id) if job_id.startswith(ENGINE_JOB) else None
             if job is not None and (engine := engine_of(job)) is not None:
-                placed.append(Placed(engine, job_id, place, execution))
+                placed.append(Placed(engine, job_id, place, execution, job.args[0]))
         return tuple(placed)
 
     def _fetch(self, job_id: str) -> Job | None:

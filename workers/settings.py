@@ -21,6 +21,7 @@ from redis.connection import parse_url
 
 from killswitch import InvalidInput, Scope, SettingsError, SinkAddress, source_faults
 from workers.notices.webhook import Webhook, parse_webhooks
+from workers.wording import Violation, violations
 
 __all__ = ["WorkerSettings", "load"]
 
@@ -36,6 +37,8 @@ _FILES_IN_URL = {
 }
 """How redis-py calls these files in a URL; every other of its TLS options would loosen something."""
 _SECRETS_DIR = "/run/secrets"
+_SECRET = frozenset({"queue_url", "queue_password", "venue_url", "webhooks"})
+"""Whose values are not shown: they hold passwords and tokens."""
 
 
 class WorkerSettings(BaseSettings):
@@ -244,7 +247,7 @@ def load(**overrides: object) -> WorkerSettings:
         overrides.setdefault("_secrets_dir", secrets if Path(secrets).is_dir() else None)
         found = WorkerSettings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
-        lines = (_line(item["loc"], item["msg"]) for item in error.errors())
+        lines = map(_line, violations(error, _SECRET))
         raise SettingsError((*lines, *misspelt)) from None
     except (OSError, UnicodeError, SourceError) as error:
         faults = source_faults(map("WORKERS_{}".format, WorkerSettings.model_fields), secrets)
@@ -265,6 +268,6 @@ def _misspelt() -> list[str]:
     return lines
 
 
-def _line(location: tuple[int | str, ...], message: str) -> str:
-    name = f"WORKERS_{str(location[0]).upper()}" if location else "WORKERS_*"
-    return f"{name}: {message.removeprefix('Value error, ')}"
+def _line(found: Violation) -> str:
+    name = f"WORKERS_{str(found.location[0]).upper()}" if found.location else "WORKERS_*"
+    return f"{name}: {found.text}"

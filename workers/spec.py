@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from killswitch import InvalidInput, Scope
+from workers.wording import Violation, violations
 
-__all__ = ["CancelSpec", "EngineSpec", "FeedSpec", "IntentSpec", "ReplaySpec", "SyntheticSpec", "parse"]
+__all__ = ["CancelSpec", "EngineSpec", "FeedSpec", "IntentSpec", "ReplaySpec", "SyntheticSpec", "WrongSpec", "parse"]
 
 
 def _scope(text: str) -> str:
@@ -22,7 +23,9 @@ def _scope(text: str) -> str:
 EngineName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Symbol = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,31}$")]
 ScopeText = Annotated[str, AfterValidator(_scope)]
+_ENTRIES_HELD = 5
 _Model = TypeVar("_Model", bound=BaseModel)
+_CALLED = {"EngineSpec": "the engine", "CancelSpec": "the cancelling", "IntentSpec": "the order"}
 
 
 class _Strict(BaseModel):
@@ -75,6 +78,11 @@ class EngineSpec(_Strict):
         None, description="File that the engine's events are appended to, one JSON object a line."
     )
 
+    @property
+    def most_held(self) -> int:
+        """The units that are held at most."""
+        return self.max_position or self.quantity * _ENTRIES_HELD
+
 
 class CancelSpec(_Strict):
     """Cancel whatever `engine` (or the account of submitted orders of that name) left working at its venue.
@@ -99,14 +107,25 @@ class IntentSpec(_Strict):
     reduces: bool = False
 
 
+class WrongSpec(InvalidInput):
+    """What a job says breaks rules: `violations` has each with its place in the document."""
+
+    def __init__(self, what: str, found: tuple[Violation, ...]) -> None:
+        super().__init__(what, found)
+        self.what = what
+        self.violations = found
+
+    def __str__(self) -> str:
+        return "; ".join(f"{one.place or self.what}: {one.text}" for one in self.violations)
+
+
 def parse(model: type[_Model], document: Any) -> _Model:
     """`document` as `model`.
 
     Raises:
-        InvalidInput: it breaks the rules; the message has every violation.
+        WrongSpec: it breaks the rules; the message has every violation.
     """
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(map(str, item['loc'])) or 'job'}: {item['msg']}" for item in error.errors())
-        raise InvalidInput(f"{model.__name__} is not valid: {lines}") from None
+        raise WrongSpec(_CALLED.get(model.__name__, "the job"), violations(error)) from None

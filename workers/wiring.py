@@ -21,8 +21,6 @@ __all__ = ["Venues", "build_engine", "build_feed", "build_recorder", "build_stra
 PAPER = "paper"
 """What a specification calls the venue inside of a worker."""
 
-_ENTRIES_HELD = 5
-
 
 class Venues:
     """Where the orders of this process go, one session for each engine or account.
@@ -144,8 +142,7 @@ _STRATEGIES: Mapping[str, Callable[..., Strategy]] = {"mean-reversion": MeanReve
 
 def build_strategy(spec: EngineSpec) -> Strategy:
     """The strategy that `spec` names, at its size. Raises InvalidInput for a limit below one entry."""
-    most = spec.max_position or spec.quantity * _ENTRIES_HELD
-    return _STRATEGIES[spec.strategy](quantity=spec.quantity, max_position=most)
+    return _STRATEGIES[spec.strategy](quantity=spec.quantity, max_position=spec.most_held)
 
 
 def build_recorder(spec: EngineSpec) -> Recorder | JsonLinesRecorder:

@@ -12,13 +12,14 @@ from killswitch.clock import sleep, wall_text
 from killswitch.core.anchor import Anchor, AnchorPlace
 from killswitch.core.chain import Chain, RawEntry, id_parts
 from killswitch.core.comparing import NO_POLICY, POLICY, Disagreement, compare
-from killswitch.core.exporting import Recorded, csv_header, csv_line, json_line, parse_json_line
+from killswitch.core.endpoint import Endpoint
+from killswitch.core.exporting import Recorded, csv_header, csv_line, json_line, parse_json_line, shown_apart
 from killswitch.core.findings import Verification
 from killswitch.core.modes import InvalidInput
 from killswitch.core.verification import Checker, walk
 from killswitch.errors import AnchorUnavailable, NotAsAnchored
 from killswitch.settings import Settings
-from killswitch.store.anchors import AnchorBook, append_anchor, read_anchors
+from killswitch.store.anchors import AnchorBook, append_anchor, read_anchors, run_id_at, server_run_id
 from killswitch.store.audit import last_changes
 from killswitch.store.fleet import FleetStore
 from killswitch.store.keys import Keys
@@ -71,7 +72,8 @@ class Auditor:
 
     def verify_export(self, lines: Iterable[str], anchors: Iterable[Anchor] = ()) -> Verification:
         """Looks through an export of the whole record, as JSON lines, without Redis. What was taken out together with
-        its seal shows as seals that are missing. Raises nothing: a line that is no entry is a finding."""
+        its seal shows as seals that are missing. Each value that is shown is made anew of what was sealed and compared.
+        Raises nothing: a line that is no entry is a finding."""
         checker, last_ms = Checker(self._chain, self.settings.prefix, anchors), 0
         for number, line in enumerate(lines, 1):
             try:
@@ -80,6 +82,8 @@ class Auditor:
                 checker.no_entry(f"line {number}: {error}")
                 continue
             last_ms = id_parts(item.entry.entry_id)[0]
+            if names := shown_apart(line, item, wall_text):
+                checker.shown_apart(item.entry, item.seal.position if item.seal is not None else 0, names)
             if item.seal is None:
                 checker.unsealed(item.entry)
             else:
@@ -148,10 +152,11 @@ class Auditor:
             InvalidInput, StoreUnavailable, StoreRefused.
         """
         place = self._place(place)
-        if place.endpoint is not None and replace(place.endpoint, password="") == replace(
-            self.settings.endpoint, password=""
-        ):
-            raise InvalidInput(f"{place} is the switch's own Redis: who can write there can write the anchors too")
+        if place.endpoint is not None and self._own(place.endpoint):
+            raise InvalidInput(
+                f"{place} is the switch's own Redis, whatever the database: an anchor there falls with it, and who can "
+                "write there can write the anchors too; name another server"
+            )
         if place.can_be_read:
             book = read_anchors(place, self.settings.prefix, none_yet=True)
             last = max(book.anchors, key=lambda anchor: anchor.count, default=None)
@@ -162,6 +167,17 @@ class Auditor:
             raise AnchorUnavailable(str(place), "nothing is sealed yet, so there is no head; `killswitch audit seal`")
         append_anchor(place, head)
         return head
+
+    def _own(self, endpoint: Endpoint) -> bool:
+        """Whether this is the switch's server, by its address or, under another one, by its run id. A server that does
+        not tell it to this user is taken for another."""
+        if endpoint.server == self.settings.endpoint.server:
+            return True
+        there = run_id_at(endpoint)
+        if not there:
+            return False
+        with self._connected() as wire:
+            return there == server_run_id(wire)
 
     def holds(self, anchor: Anchor) -> bool:
         """Whether today's chain has the link of `anchor` at its position; one look, not a verification. Raises

@@ -184,7 +184,7 @@ class Controller:
         epoch: int | None = None,
         operation: str | None = None,
     ) -> Outcome:
-        """Permits only reducing orders. From ENGAGED this loosens and needs the `epoch` that was looked at.
+        """Permits only reducing orders, until when there was a permission; from ENGAGED only at the `epoch` looked at.
 
         Raises:
             EpochConflict: it would loosen, and the epoch is missing or not current.

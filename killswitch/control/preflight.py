@@ -60,7 +60,7 @@ class Preflight:
 
     `queue` is what was found of the queue's Redis, `violations` what is wrong with settings that are not the switch's;
     both are the caller's to know. `only` and `skip` are names of PREFLIGHT_CHECKS. `before_init`: the function library
-    is going to be loaded, so it may be missing, or old where no worker runs. Raises InvalidInput for other names.
+    is going to be loaded, so it may be missing. Raises InvalidInput for other names.
     """
 
     def __init__(

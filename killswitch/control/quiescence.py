@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from killswitch.clock import NS_PER_MS, now_ns, sleep
 from killswitch.control.fencing import Fencing
-from killswitch.core.fleet import Member, followers, lease_bound_ms, not_quiet
+from killswitch.core.fleet import Member, followers, lease_bound_ms, nobody_there, not_quiet
 from killswitch.core.lease import closed_by_ms
 from killswitch.core.modes import Mode
 from killswitch.core.proof import Standing, fenceable_ms, may_turn_quiet, standing
@@ -115,7 +115,7 @@ class _Wait:
         self.members: dict[str, Member] = {}
         self.pending: tuple[Member, ...] = ()
         self.looks = 0
-        self.nobody = False
+        self.nobody = ""  # why there is nobody who could prove anything
         self.note = ""
 
     # -- one step of the wait -----------------------------------------------------------------------------------
@@ -150,8 +150,8 @@ class _Wait:
         elif state.epoch < self._recorded or (state.code is Code.STATE_MISSING and not self._deleted_it(caller)):
             # The membership may have gone the same way, and an empty one would prove nothing.
             self.note = "the record of this engagement was lost while this command waited (flushed or restarted?)"
-        self.nobody = not members
         concerned = {m.worker_id: m for m in followers(members, self._task.scope)}
+        self.nobody = "" if concerned else nobody_there(members, self._task.scope)
         for worker_id in self.members:
             if worker_id not in concerned and worker_id not in self._left:
                 concerned[worker_id] = Member(worker_id, known=False)
@@ -228,8 +228,7 @@ class _Wait:
         if not self.looks:
             note = f"the proof could not be had: {trouble or 'the membership was not read in time'}"
         elif self.nobody and not note:
-            # An empty membership is what a flush leaves behind, and then it proves nothing.
-            note = "no worker is registered, so nobody is there to prove it; if there should be, their record was lost"
+            note = self.nobody
         elif trouble and not note and not all(one.fenced for one in stands):
             note = f"Redis could not be asked again: {trouble}"
         split_ms, later_ms = self._task.split_ms, (self.stopped_ns - self._task.engaged_ns) // NS_PER_MS

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from killswitch.core.endpoint import Endpoint, parse_url
+from killswitch.core.endpoint import SCHEMES, Endpoint, parse_url
 from killswitch.core.modes import InvalidInput
 
 __all__ = ["MARK", "Anchor", "AnchorPlace", "anchor_line", "by_position", "parse_anchor"]
@@ -97,6 +97,22 @@ def by_position(anchors: Iterable[Anchor], prefix: str) -> tuple[dict[int, Ancho
     return found, contrary
 
 
+def _syslog_host(url: str) -> tuple[str, int]:
+    """Host and port of `syslog://host:port`."""
+    try:
+        found = urlsplit(url)
+        host, port = found.hostname, found.port or _SYSLOG_PORT
+    except ValueError:
+        host, port = None, 0
+    if not host:
+        raise InvalidInput(
+            "a place for anchors names no host and port of syslog: write for example syslog://loghost:514"
+        )
+    if "@" in url or found.path.strip("/") or found.query or found.fragment:
+        raise InvalidInput("syslog takes a host and a port and nothing else: write for example syslog://loghost:514")
+    return host, port
+
+
 @dataclass(frozen=True, slots=True)
 class AnchorPlace:
     """Where heads are copied to: one of a file `path`, another Redis at `endpoint`, or syslog (`syslog` is a socket's
@@ -112,28 +128,25 @@ class AnchorPlace:
         `syslog://host:port`.
 
         Raises:
-            InvalidInput: none of these.
+            InvalidInput: none of these. The text never quotes what was given: a password or a token may be in it.
         """
         scheme, colon, rest = text.partition(":")
-        if scheme in ("redis", "rediss", "unix", "redis+sentinel") and colon:
+        if scheme.lower() in SCHEMES and colon:
             return cls(endpoint=parse_url(text))
-        if scheme == "syslog" and colon:
-            if not rest.startswith("//"):
-                return cls(syslog=rest or _LOCAL_LOG)
-            try:
-                found = urlsplit(text)
-                host, port = found.hostname, found.port or _SYSLOG_PORT
-            except ValueError:
-                host, port = None, 0
-            if not host:
-                raise InvalidInput(f"{text[:80]!r} names no host of syslog: write for example syslog://loghost:514")
-            return cls(syslog=(host, port))
-        if not text.strip() or "\0" in text or "://" in text:
+        if scheme.lower() == "syslog" and colon:
+            return cls(syslog=_syslog_host(text) if rest.startswith("//") else rest or _LOCAL_LOG)
+        return cls.file(text)
+
+    @classmethod
+    def file(cls, path: str) -> AnchorPlace:
+        """A file, whatever its name looks like, except like a URL. Raises InvalidInput."""
+        if not path.strip() or "\0" in path or "://" in path:
+            rule = "has an unknown scheme" if "://" in path else "is no path"
             raise InvalidInput(
-                f"{text.partition('@')[2] or text!r:.80} is no place for anchors: write a path, redis://host:port/db "
-                "or syslog://host:port"
+                f"a place for anchors {rule}: write the path of a file, redis://host:port/db of another Redis, or "
+                "syslog://host:port"
             )
-        return cls(path=text)
+        return cls(path=path)
 
     @property
     def can_be_read(self) -> bool:

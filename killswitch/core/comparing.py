@@ -10,6 +10,7 @@ from enum import StrEnum
 from killswitch.core.audit import AuditEntry
 from killswitch.core.fleet import FleetStatus, Member, SwitchState
 from killswitch.core.modes import SWITCH, Mode, strictest
+from killswitch.core.told import read_told
 
 __all__ = ["NO_POLICY", "POLICY", "Difference", "Disagreement", "LastChanges", "compare"]
 
@@ -33,7 +34,8 @@ class Difference(StrEnum):
 
     UNRECORDED = (
         "not-recorded",
-        "A worker's beat puts a change by hand on record; without workers `killswitch engage` or `reset` does.",
+        "A beat of a worker that follows it puts a change by hand on record; where nobody does, `killswitch engage` or "
+        "`reset` of it.",
     )
     VOID = (
         "void",
@@ -95,7 +97,9 @@ def compare(status: FleetStatus, last: LastChanges, version: str) -> tuple[Disag
         text = f"it says {status.switch.mode}, which was recorded under another incarnation of Redis"
         found.append(Disagreement(Difference.VOID, SWITCH, text))
     for state in states:
-        found += _of_state(state, last)
+        held = status.deadman
+        over = state.scope == SWITCH and (state.ttl_ms == 0 or (held is not None and not held.left_ms))
+        found += _of_state(state, last, over)
     known = {state.scope for state in states}
     found += _of_policy(status.on_failover, last)
     for scope in sorted(scope for scope in set(last.by_scope) - known if ":" in scope):
@@ -122,13 +126,9 @@ def _of_policy(policy: str, last: LastChanges) -> Iterator[Disagreement]:
         yield Disagreement(Difference.OTHER_ENTRY, POLICY, text)
 
 
-def _mode_of(text: str) -> Mode:
-    """What an entry says a state was made: a limit in time is shown behind it."""
-    words = text.partition(" (for ")[0]
-    return Mode(words) if words in (Mode.SAFE, Mode.REDUCING) else Mode.ENGAGED
-
-
-def _of_state(state: SwitchState, last: LastChanges) -> Iterator[Disagreement]:
+def _of_state(state: SwitchState, last: LastChanges, over: bool) -> Iterator[Disagreement]:
+    """`over`: nobody renewed its permission. Workers that may not write the state put that on record beside a state
+    that goes on saying what it said."""
     name, entry = state.scope, last.by_scope.get(state.scope)
     if not state.recorded:
         told = f"epoch {state.epoch} by {state.actor}" if state.actor else "nothing"
@@ -150,7 +150,9 @@ def _of_state(state: SwitchState, last: LastChanges) -> Iterator[Disagreement]:
         text = f"of epoch {state.epoch} the ledger and the entry tell: {'; '.join(apart)}"
         yield Disagreement(Difference.OTHER_ENTRY, name, text)
     absent = state.text == "(absent)" and entry.after == "(absent)"
-    if state.recorded and not absent and _mode_of(entry.after) is not state.mode:
+    ended = over and entry.via == "expiry"
+    told = read_told(entry.after, entry.via).under(state)
+    if state.recorded and not absent and not ended and told.mode is not state.mode:
         text = f"it holds {state.text!r:.80}; the entry of epoch {entry.epoch} says {entry.after!r:.80}"
         yield Disagreement(Difference.OTHER_STATE, name, text)
 
@@ -170,6 +172,9 @@ def _of_member(member: Member, states: Mapping[str, SwitchState], counter: int, 
     if member.epoch > counter:
         yield Disagreement(Difference.AHEAD, name, f"it has seen epoch {member.epoch}, the ledger counts {counter}")
     followed = [states[scope] for scope in (SWITCH, *member.scopes) if scope in states]
+    given = max((state.epoch for state in followed), default=0)
+    if counter >= member.epoch > given and len(followed) > len(member.scopes):
+        yield Disagreement(Difference.AHEAD, name, f"it has seen epoch {member.epoch}, what it follows is at {given}")
     followed = [state for state in followed if state.scope == SWITCH or state.text != "(absent)"]
     epoch = max((state.epoch for state in followed), default=0)
     if member.epoch < epoch:

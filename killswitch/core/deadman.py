@@ -21,7 +21,8 @@ LONGEST_LIFE_MS = 86_400_000
 
 _CLOCK_SLACK_MS = 1000
 _NS_PER_MS = 1_000_000
-_RECORD = re.compile(r"(\d{1,16}) (\d{1,16}) (\d{1,16}) (\d{1,16}) ([A-Za-z0-9_-]{1,64})", re.ASCII)
+_UNLIMITED = "-"
+_RECORD = re.compile(r"(\d{1,16}) (\d{1,16}) (\d{1,16}) (\d{1,16}) ([A-Za-z0-9_-]{1,64}) (\d{1,16})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +45,16 @@ class Deadman:
 
 
 def parse_deadman(text: str, epoch: int, actor: str, at_ms: int) -> Deadman | None:
-    """What limits the permission recorded at `epoch`; None where nothing does. Total: what cannot be read has run
-    out."""
-    if not text:
+    """What limits the permission recorded at `epoch`; None where the record says that nothing does. Total: what is not
+    there, cannot be read or is of another epoch has run out. So has everything when the server's clock, `at_ms`, is
+    below what was seen of it."""
+    if text == _UNLIMITED:
         return None
     match = _RECORD.fullmatch(text)
-    if match is None:
+    its, ends, life, every, seen = (min(int(match[word]), MAX_EPOCH) if match else 0 for word in (1, 2, 3, 4, 6))
+    if match is None or its != epoch or ends > seen + life:
         return Deadman(actor, 0, 0, 0, 0, 0, True, "")
-    its, ends, life, every = (min(int(word), MAX_EPOCH) for word in match.groups()[:4])
-    if its != epoch:
-        return None
-    left = ends - at_ms
-    left = left if 0 < left <= life + _CLOCK_SLACK_MS else 0
+    left = 0 if at_ms < seen - _CLOCK_SLACK_MS else max(ends - at_ms, 0)
     renewed = max(ends - life, 0)
     return Deadman(actor, every, life, renewed, ends, left, at_ms - renewed > every + every // 2, match[5])
 

@@ -17,6 +17,7 @@ from enum import StrEnum
 __all__ = [
     "COMPARED",
     "ENOUGH",
+    "LONGEST_DRILL_MS",
     "Comparison",
     "DrillRecord",
     "DrillVerdict",
@@ -33,6 +34,8 @@ COMPARED = 20
 """So many of the newest drills like this one are compared with."""
 ENOUGH = 5
 """With fewer nothing is said."""
+LONGEST_DRILL_MS = 600_000
+"""Redis takes no drill that would last longer (ks_drill)."""
 
 _P50_SHARE, _P50_LEAST_US = 0.25, 1000
 _P99_SHARE, _P99_LEAST_US = 0.5, 5000

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from killswitch.core.modes import InvalidInput
 
-__all__ = ["Endpoint", "TlsFiles", "parse_url"]
+__all__ = ["SCHEMES", "Endpoint", "TlsFiles", "parse_url"]
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 _DEFAULT_PORT = {"redis": 6379, "rediss": 6379, "redis+sentinel": 26379, "rediss+sentinel": 26379}
@@ -71,6 +71,11 @@ class Endpoint:
         if files.key_file and not files.cert_file:
             return "KILLSWITCH_TLS_KEY_FILE is set without KILLSWITCH_TLS_CERT_FILE: name the certificate as well"
         return ""
+
+    @property
+    def server(self) -> tuple[object, ...]:
+        """What two addresses of the same server have in common, whoever logs in and whatever the database."""
+        return self.hosts, self.path, self.master
 
     def with_tls(self, files: TlsFiles) -> Endpoint:
         """The same place, with these files for its connections."""

@@ -6,18 +6,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from killswitch.core.audit import OUTCOME, REFUSED, kind_of, parse_entry, parse_outcome
 from killswitch.core.chain import RawEntry, Seal, parse_seal
 
-__all__ = ["COLUMNS", "Recorded", "csv_header", "csv_line", "json_line", "parse_json_line"]
+__all__ = ["COLUMNS", "Recorded", "csv_header", "csv_line", "json_line", "parse_json_line", "shown_apart"]
 
 COLUMNS = (
     "id", "time", "at_ms", "kind", "epoch", "scope", "from", "to", "reason", "actor", "via", "operation", "verdict",
     "waited_ms", "members", "pending", "number", "link",
 )  # fmt: skip
+_OF_A_SEAL = ("number", "link", "content", "sealed_by")
 _FORMULA = ("=", "+", "-", "@")
 _ESCAPE = "surrogateescape"
 
@@ -85,6 +87,24 @@ def parse_json_line(line: str) -> Recorded:
     except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"no entry of an export: {error}") from None
     return Recorded(entry, parse_seal(entry.entry_id, {name: str(value) for name, value in seal.items()}))
+
+
+def shown_apart(line: str, item: Recorded, time_text: Callable[[int], str]) -> tuple[str, ...]:
+    """The names of values in `line`, the one of which `parse_json_line` made `item`, that are not what `fields` and the
+    seal give. People and programs read those values, while a seal vouches for `fields` alone. A name that is missing,
+    is there twice or is none of an export's counts as well."""
+    pairs: list[tuple[str, object]] = json.loads(line, object_pairs_hook=list)
+    shown = {name: json.dumps(value) for name, value in pairs}
+    made: dict[str, object] = dict(json.loads(json_line(item, time_text)))
+    if item.seal is not None and not item.seal.readable:  # what is wrong about the seal is told as that
+        for name in _OF_A_SEAL:
+            made.pop(name, None)
+            shown.pop(name, None)
+    wrong = {name for name, value in made.items() if shown.get(name) != json.dumps(value)} | (
+        shown.keys() - made.keys()
+    )
+    twice = {name for name, count in Counter(name for name, _ in pairs).items() if count > 1}
+    return tuple(sorted(wrong | twice))
 
 
 def _printable(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from killswitch.core.deadman import Deadman
@@ -23,6 +23,7 @@ __all__ = [
     "SwitchState",
     "followers",
     "lease_bound_ms",
+    "nobody_there",
     "not_quiet",
     "parse_member",
 ]
@@ -42,6 +43,7 @@ MEMBER_FIELD_MAX = 65_536
 """Longest field, in bytes, that is read: ten times what a worker with many scopes and orders writes."""
 
 _CODES = frozenset(map(str, Code))
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,10 @@ class FleetStatus:
     drill: Running | None = None
     last_drill: DrillRecord | None = None
 
+    def nobody_there(self, scope: str) -> str:
+        """Why a stop of `scope` stopped nobody; "" where somebody follows it."""
+        return "" if followers(self.members, scope) else nobody_there(self.members, scope)
+
 
 def _whole(fields: Mapping[str, str], name: str) -> int:
     text = fields.get(name, "")
@@ -235,6 +241,17 @@ def followers(members: Iterable[Member], scope: str) -> tuple[Member, ...]:
     """The members that `scope` concerns. One whose hash is gone concerns every scope, because it cannot be asked; so
     does one under whose name another life speaks, because the scopes that are told are those of one of them."""
     return tuple(m for m in members if scope == SWITCH or scope in m.scopes or not m.known or m.rival)
+
+
+def nobody_there(members: Sequence[Member], scope: str) -> str:
+    """Why nobody follows `scope`. Either way that proves nothing: an empty membership is what a flush leaves behind,
+    and a scope that nobody follows may be a slip of the pen, while what was meant trades on."""
+    if not members:
+        return "no worker is registered, so nobody is there to prove it; if there should be, their record was lost"
+    followed = sorted({one for member in members for one in member.scopes})
+    more = f" and {len(followed) - _NAMED} more" if len(followed) > _NAMED else ""
+    shown = f"followed are {', '.join(followed[:_NAMED])}{more}" if followed else "all of them follow the switch alone"
+    return f"no worker follows {scope}, so this stopped nobody; {shown}"
 
 
 def not_quiet(members: Iterable[Member], epoch: int) -> tuple[Member, ...]:

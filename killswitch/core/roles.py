@@ -50,7 +50,7 @@ ACTIONS: Mapping[str, str] = MappingProxyType(
 
 _LOOK = (
     "fcall|ks_read client|tracking client|id subscribe ping time info acl|whoami "
-    "exists type get getrange strlen pttl pexpiretime hget hmget hgetall hstrlen zrange zrevrange zrangebyscore "
+    "exists type get getrange strlen pttl pexpiretime hget hmget hgetall hstrlen zrange zrevrange zrangebyscore zscore "
     "xrevrange"
 )
 _RECORD = "xrange xlen xinfo|stream"
@@ -104,7 +104,7 @@ _CHANGES = (
     Grant("hset", "@:ledger"),
     Grant("xadd", "@:audit"),
 )
-_SEALS = (Grant("xadd", "@:seals"), Grant("rename", "%RW~@:seals %W~@:seals:damaged:*"))
+_SEALS = (Grant("xadd", "@:seals"), Grant("renamenx", "%RW~@:seals %W~@:seals:damaged:*"))
 _MEMBER = (
     *_CHANGES,
     Grant("zadd zrem", "@:workers"),
@@ -114,7 +114,7 @@ _MEMBER = (
 _DRILLS = (
     Grant("set del", "@:state:drill:fleet @:drill"),
     Grant("xadd", "@:drills"),
-    Grant("rename", "%RW~@:drills %W~@:drills:damaged:*"),
+    Grant("renamenx", "%RW~@:drills %W~@:drills:damaged:*"),
 )
 _MEASURED = Grant("set del", "@:preflight:*")
 _ADMITTED = (Grant("set", "@:op:admit:*"), Grant("xadd", "@:journal:*"))
@@ -124,7 +124,7 @@ _MEMBER_CAN = frozenset({*_LOOKING, "audit", "beat", "admit", "add-to-record", "
 _MEMBER_BEYOND = (
     "it may take others off the membership, write rows in their name (unless it is confined to its own ids), and add "
     "to the record, trim it or falsify the ledger. It can not write the switch or a scope, but it can make a "
-    "permission from before a restart of Redis count again"
+    "permission from before a restart of Redis count again, and one that somebody must renew last without that"
 )
 
 _OPERATOR_CAN = (
@@ -143,14 +143,14 @@ _OPERATES = (
     *_CHANGES,
     *_DRILLS,
     *_SEALS,
-    Grant("rename", "%RW~@:ledger %W~@:ledger:damaged:*"),
-    Grant("rename", "%RW~@:audit %W~@:audit:damaged:*"),
+    Grant("renamenx", "%RW~@:ledger %W~@:ledger:damaged:*"),
+    Grant("renamenx", "%RW~@:audit %W~@:audit:damaged:*"),
     Grant("zrem", "@:workers"),
     Grant("del", "@:worker:*"),
     Grant("publish", channels="@:acks"),
     _MEASURED,
 )
-_REHEARSES = Grant("set del hset xadd zadd zrem pexpire persist rename publish", "@:rehearsal-*", "@:rehearsal-*")
+_REHEARSES = Grant("set del hset xadd zadd zrem pexpire persist renamenx publish", "@:rehearsal-*", "@:rehearsal-*")
 _OPERATOR_BEYOND = (
     "it may write SAFE by hand without naming an epoch, add to the record and the seals, trim them and move them aside "
     "(a copy of the chain's end that is kept elsewhere shows that), and read the configuration of the server, where "
@@ -210,7 +210,7 @@ _ALL = (
         Grant(f"{_LOOK} fcall|ks_drill", _SEEN, "@:acks"),
         _DRILLS,
         "it may announce changes of nothing as often as it likes, which closes every gate for a round trip each time, "
-        "and add to the history of drills",
+        "keep others from drilling for as long, and add to the history of drills",
     ),
     Role(
         "auditor",

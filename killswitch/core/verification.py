@@ -7,7 +7,7 @@ that were copied to anchors. What is kept on the way does not grow with the reco
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from killswitch.core.anchor import Anchor, by_position
@@ -143,6 +143,11 @@ class Checker:
             del self._gone[next(iter(self._gone))]
         self._position, self._link, self._last_id = seal.position, seal.link, seal.entry_id
         self._run = _Run(self._position, self._link, len(self._odd))
+
+    def shown_apart(self, item: RawEntry, position: int, names: Sequence[str]) -> None:
+        """Beside what an exported entry holds stand values that are not made of it."""
+        text = f"beside its fields stand other values than they give: {', '.join(names)}"
+        self._findings.add(Kind.EDITED, position, entry_id=item.entry_id, text=text[:200])
 
     def no_stream(self, key: str) -> None:
         """Something else lies where a stream should be."""

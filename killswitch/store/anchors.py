@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging.handlers
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,11 +17,14 @@ from killswitch.core.anchor import Anchor, AnchorPlace, anchor_line, parse_ancho
 from killswitch.core.chain import RawEntry
 from killswitch.core.endpoint import Endpoint
 from killswitch.errors import AnchorUnavailable, StoreRefused, StoreUnavailable
+from killswitch.store.functions import Caller
 from killswitch.store.portions import Portions
+from killswitch.store.switch import as_text
 from killswitch.store.wire import Wire, connect
 
-__all__ = ["AnchorBook", "append_anchor", "read_anchors"]
+__all__ = ["AnchorBook", "append_anchor", "read_anchors", "run_id_at", "server_run_id"]
 
+_RUN_ID = re.compile(r"^run_id:(\w+)", re.MULTILINE)
 _LONGEST_LINE = 65_536
 _STEP_S = 5.0
 _NAME = "killswitch-anchor"
@@ -65,6 +69,25 @@ def _texts(place: AnchorPlace, prefix: str) -> Iterator[str]:
 def _reached(endpoint: Endpoint) -> Iterator[Wire]:
     with contextlib.closing(connect(endpoint, _STEP_S, _NAME)) as wire:
         yield wire
+
+
+def server_run_id(caller: Caller) -> str:
+    """What a server is known by for as long as it runs, under whichever address; empty where this user may not ask.
+    Raises StoreUnavailable."""
+    try:
+        found = _RUN_ID.search(as_text(caller.call("INFO", "server")))
+    except StoreRefused:
+        return ""
+    return found[1] if found else ""
+
+
+def run_id_at(endpoint: Endpoint) -> str:
+    """The same of another server. Raises AnchorUnavailable."""
+    try:
+        with _reached(endpoint) as wire:
+            return server_run_id(wire)
+    except (OSError, StoreRefused, StoreUnavailable) as error:
+        raise AnchorUnavailable(str(endpoint), _why(error)) from None
 
 
 def read_anchors(place: AnchorPlace, prefix: str, *, none_yet: bool = False) -> AnchorBook:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from killswitch.core.drill_record import DrillRecord, Running, parse_record, parse_running
+from killswitch.core.drill_record import LONGEST_DRILL_MS, DrillRecord, Running, parse_record, parse_running
 from killswitch.core.fleet import MEMBERS_MAX
 from killswitch.core.reasons import Code
 from killswitch.errors import DrillBusy, LibraryMissing, StoreRefused
@@ -77,8 +77,13 @@ class DrillStore:
         return {as_text(name) for name in found} if isinstance(found, list) else set()
 
     def running(self) -> Running | None:
-        """The drill that is under way. Raises StoreRefused, StoreUnavailable."""
-        return parse_running(as_text(self._caller.call("GETRANGE", self._keys.drill, 0, _LOOKED_AT)))
+        """The drill that is under way; what has no end, or none that a drill can have, is none (as in common.lua).
+        Raises StoreRefused, StoreUnavailable."""
+        text, left = self._caller.call_many([("GETRANGE", self._keys.drill, 0, _LOOKED_AT), ("PTTL", self._keys.drill)])
+        for answer in (text, left):
+            if isinstance(answer, StoreRefused):
+                raise answer
+        return parse_running(as_text(text)) if isinstance(left, int) and 0 <= left <= LONGEST_DRILL_MS else None
 
     def history(self, count: int) -> list[DrillRecord]:
         """The newest `count` drills, newest first. Raises StoreRefused, StoreUnavailable."""

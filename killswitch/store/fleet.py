@@ -155,7 +155,8 @@ class FleetStore:
         """Both limits of the permission in force, each by itself: workers are told of the nearer one."""
         if switch.mode is not Mode.SAFE or not switch.recorded:
             return switch, None
-        deadman = parse_deadman(record, switch.epoch, switch.actor, at_ms)
+        actor = "" if switch.via == "expiry" else switch.actor  # that record does not name who was to renew it
+        deadman = parse_deadman(record, switch.epoch, actor, at_ms)
         if deadman is None:
             return switch, None
         pttl = self._ask("PTTL", self._keys.state)

@@ -42,7 +42,11 @@ def command(files: tuple[str, ...], syslogs: tuple[str, ...], servers: tuple[str
     from killswitch import AnchorPlace, Auditor, InvalidInput, Settings
 
     auditor = Auditor(Settings())
-    places = [AnchorPlace(path=path) for path in files]
+    if any("://" in path for path in files):
+        raise InvalidInput(
+            "--file takes the path of a file: give the URL of another Redis to --redis, a host to --syslog"
+        )
+    places = [AnchorPlace.file(path) for path in files]
     places += [AnchorPlace.parse(_syslog(text)) for text in syslogs]
     places += [AnchorPlace.parse(url) for url in servers]
     if any(place.endpoint is None for place in places[len(files) + len(syslogs) :]):

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from killswitch import read_told
 from killswitch.clock import wall_text
 from ops import options
 from ops.console import console, plain
 from ops.dated import dated
 from ops.exit_codes import Exit
 from ops.render import COLUMNS, Cell, Column, Paint, brief, clean, span
-from ops.screens import LIMITED, RENEWED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,13 +23,15 @@ _PROOFS = {"QUIET": "go", "FENCED": "warn"}
 _STYLES = {"SAFE": "go", "REDUCING": "warn", "ENGAGED": "stop"}
 
 
-def _mode(text: str) -> str:
-    limited = LIMITED.fullmatch(text)
-    if limited:
-        return f"SAFE {brief(int(limited[1]))}"
-    if RENEWED.fullmatch(text):
-        return "SAFE renewed"
-    return "ENGAGED" if text.startswith("ENGAGED ") else clean(text)
+def _mode(text: str, via: str = "") -> tuple[str, str]:
+    """A state as it is told, short, and the style of what it permits."""
+    told = read_told(text, via)
+    style = "warn" if told.maybe else _STYLES[told.mode]
+    if told.limit_s is not None:
+        return f"{told.mode} {brief(told.limit_s)}", style
+    if told.renewed_s is not None:
+        return f"{told.mode} renewed", style
+    return "ENGAGED" if text.startswith("ENGAGED ") else clean(text), style
 
 
 def _reason(entry: AuditEntry) -> str:
@@ -54,13 +56,12 @@ def _proof(entry: AuditEntry) -> Cell:
 
 
 def _row(entry: AuditEntry) -> tuple[Cell, ...]:
-    after = _mode(entry.after)
     return (
         wall_text(entry.at_ms)[:-5] if entry.at_ms >= 0 else "",
         str(entry.epoch) if entry.epoch >= 0 else "?",
         clean(entry.scope),
-        _mode(entry.before),
-        (after, _STYLES.get(after.partition(" ")[0], "stop")),
+        _mode(entry.before)[0],
+        _mode(entry.after, entry.via),
         _proof(entry),
         clean(entry.actor),
         clean(entry.via),

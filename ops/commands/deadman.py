@@ -84,7 +84,7 @@ def command(
             keep(renewer, kept)
     except Asked as asked:
         console.status_line("")
-        return _asked(asked.name, control, renewer, kept, reason if engage_on_exit else "")
+        return _asked(asked.name, control, renewer, kept, (reason, actor) if engage_on_exit else None)
     return _over(control, renewer, kept)
 
 
@@ -161,12 +161,15 @@ def _object(renewer: Renewer, kept: Kept, ended: str) -> dict[str, Any]:
     }
 
 
-def _asked(name: str, control: Controller, renewer: Renewer, kept: Kept, engage_because: str) -> Exit:
-    """Ends because of a signal: engages, or leaves the permission to run out and says until when."""
+def _asked(
+    name: str, control: Controller, renewer: Renewer, kept: Kept, engage_as: tuple[str, str | None] | None
+) -> Exit:
+    """Ends because of a signal: engages for the reason and as the one in `engage_as`, or leaves the permission to run
+    out and says until when."""
     from ops.keeping import over_text
 
-    if engage_because:
-        return _engage(name, control, renewer, kept, engage_because)
+    if engage_as is not None:
+        return _engage(name, control, renewer, kept, *engage_as)
     if renewer.epoch:
         console.say(
             *wrap(f"{name}: nothing renews the permission any more; every gate is closed by {over_text(renewer)}")
@@ -180,12 +183,12 @@ def _asked(name: str, control: Controller, renewer: Renewer, kept: Kept, engage_
     return Exit.DONE
 
 
-def _engage(name: str, control: Controller, renewer: Renewer, kept: Kept, reason: str) -> Exit:
+def _engage(name: str, control: Controller, renewer: Renewer, kept: Kept, reason: str, actor: str | None) -> Exit:
     from killswitch import KillSwitchError
     from ops.keeping import over_text
 
     try:
-        outcome = control.engage(f"dead man's switch ended by {name}: {reason}"[:_REASON_MAX])
+        outcome = control.engage(f"dead man's switch ended by {name}: {reason}"[:_REASON_MAX], actor)
     except KillSwitchError as error:
         code = report(error)
         console.trouble("not engaged", f"every gate is closed by {over_text(renewer)}, for want of a renewal")

@@ -9,7 +9,7 @@ import click
 from ops import options
 from ops.console import console
 from ops.exit_codes import Exit
-from ops.failures import fail
+from ops.failures import fail_each
 
 
 @click.command("down")
@@ -41,7 +41,8 @@ def command(
 
     An engine that waits is taken off its queue. One that runs is told to stop: it cancels its working orders, leaves
     the registry and ends. It is looked for until it is nowhere any more. The switch stays as it is, unless --engage
-    stops trading first. Workers go on and serve what comes next. Ends with 5 if an engine is still there.
+    stops trading first. Workers go on and serve what comes next. Ends with 5 if an engine is still
+    there, and with 69 if nobody can know, because the switch's registry could not be read.
 
     \b
     killswitch down
@@ -58,7 +59,7 @@ def command(
     try:
         loaded = load_fleet(fleet).fleet if fleet else None
     except FleetFileError as error:
-        return fail(Exit.USAGE, "fleet", str(error), violations=list(error.violations))
+        return fail_each(Exit.USAGE, "fleet", error.head, error.violations)
     switch, workers, violations = both_settings()
     if workers is None:
         raise SettingsError(violations)

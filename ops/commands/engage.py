@@ -92,6 +92,8 @@ def _afterwards(press: Press, wait: options.Wait | None, target: Any) -> tuple[C
     if wait is None:
         if press.durability is not None and press.means == "function":  # else Redis fell silent, or has no record of it
             control.seal_soon()
+        if outcome.scope != "switch":
+            proving.warn_where_nobody_follows(control, outcome.scope)
         return control, _finish(outcome, Exit.DONE)
     if wait.remark:
         console.warn(wait.remark)

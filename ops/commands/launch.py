@@ -10,7 +10,7 @@ import click
 from ops import options
 from ops.console import console
 from ops.exit_codes import Exit
-from ops.failures import fail
+from ops.failures import fail_each
 
 _PATH = click.Path(path_type=Path)
 
@@ -48,8 +48,9 @@ def command(
     4 start        puts each engine on the queue once, and waits until it runs
 
     The first phase that fails ends it, with what was done and how to take it back. Run it again at any time: an engine
-    that is there is not placed twice. --permit opens a switch that was just initialised; over somebody's engagement it
-    needs the epoch that you looked at. A report is written in any case.
+    that is there is not placed twice, and must have the settings of the file. --permit opens a switch that was just
+    initialised; over somebody's engagement it needs the epoch that you looked at. An engine whose scope is engaged is
+    launched with a closed gate, and a warning. A report is written in any case.
 
     \b
     killswitch launch examples/fleet.toml
@@ -67,7 +68,7 @@ def command(
     try:
         loaded = load_fleet(fleet)
     except FleetFileError as error:
-        return fail(Exit.USAGE, "fleet", str(error), violations=list(error.violations))
+        return fail_each(Exit.USAGE, "fleet", error.head, error.violations)
     wanted = permission_from(permit, actor, reason, epoch)
     switch, workers, violations = both_settings()
     if workers is None:

@@ -23,7 +23,7 @@ def command(reason: str, scope: Scope | None, actor: str | None, epoch: int | No
     """Permit only orders that reduce a position.
 
     From SAFE this tightens and needs no epoch. From ENGAGED it loosens, so it needs the epoch that you looked at and is
-    refused when somebody changed the switch since.
+    refused when somebody changed the switch since. A permission with an end keeps it, and nobody renews it any more.
 
     \b
     killswitch reduce --reason "wind down before the close"

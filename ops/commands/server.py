@@ -12,6 +12,8 @@ from ops.console import console
 from ops.exit_codes import Exit
 from ops.failures import fail
 
+_LAST_LINES = 3
+
 
 @click.command("server")
 @click.option("--port", type=click.IntRange(1, 65535), default=6379, show_default=True, help="Port on loopback.")
@@ -43,7 +45,9 @@ def command(port: int, directory: Path | None) -> Exit:
             console.say("Ctrl-C ends it" + ("" if directory else ", and its data with it"))
             while server.pid:
                 signal.sigtimedwait([], 0.5) if hasattr(signal, "sigtimedwait") else signal.pause()
-        return fail(Exit.UNREACHABLE, "server", f"the server ended by itself: {server.log_tail()}")
+            last = server.log_tail().splitlines()[-_LAST_LINES:]  # its folder, and the log in it, go with the block
+        said = " | ".join(last) or "it logged nothing"
+        return fail(Exit.UNREACHABLE, "server", f"the server ended unasked: {said}")
     except KillSwitchError as error:
         return fail(Exit.UNREACHABLE, "server", str(error))
     except OSError as error:

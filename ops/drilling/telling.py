@@ -55,14 +55,17 @@ def compared(drill: Drill) -> str:
     """How it stands beside earlier drills, in words."""
     found = drill.comparison
     if found.verdict == "unknown":
-        return f"not compared: there are {found.earlier} earlier drills like this one, and it takes 5"
+        there = "there is 1 earlier drill" if found.earlier == 1 else f"there are {found.earlier} earlier drills"
+        return f"not compared: {there} like this one, and it takes 5"
     usual = f"median {duration(found.p50_us)}, the middle half {duration(found.low_us)} to {duration(found.high_us)}"
     return f"{found.verdict} beside {found.earlier} earlier drills ({usual}, p99 {duration(found.p99_us)})"
 
 
 def _counted(record: DrillRecord) -> str:
     everyone = f"{record.workers} worker{'s' * (record.workers != 1)}"
-    return f"all {everyone}" if record.workers == record.acknowledged > 0 else f"{record.acknowledged} of {everyone}"
+    if record.workers == record.acknowledged > 0:
+        return f"all {everyone}" if record.workers > 1 else "the only worker"
+    return f"{record.acknowledged} of {everyone}"
 
 
 def _why(worker: DrilledWorker) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from killswitch import AuditEntry, Mode, RecordNews, Verdict
+from killswitch import AuditEntry, Mode, RecordNews, Verdict, read_told
 from ops.exporter import catalogue as c
 from ops.exporter.durations import Durations
 from ops.exporter.page import Page
@@ -59,8 +59,7 @@ def _all(vias: Iterable[str], modes: Iterable[str]) -> Iterable[tuple[str, str]]
 
 def mode_after(entry: AuditEntry) -> str:
     """What a change made of its switch or scope. A scope that is not there follows the switch; all else stops."""
-    if entry.after in (Mode.SAFE, Mode.REDUCING):
-        return entry.after
-    if entry.after.startswith(("SAFE (for ", "REDUCING (for ")):
-        return entry.after.partition(" ")[0]
-    return Mode.SAFE if entry.after == "(absent)" and entry.scope != "switch" else Mode.ENGAGED
+    if entry.after == "(absent)" and entry.scope != "switch":
+        return Mode.SAFE
+    told = read_told(entry.after, entry.via)
+    return told.maybe or told.mode  # a permission by hand that may have been one is not counted among the stops

@@ -2,6 +2,7 @@
 
 fleet_file  fleet.toml, checked as a whole
 findings    what a launch checks besides preflight
+standing    what stands in the way: engines with other settings, scopes that are engaged
 phases      preflight, rehearsal, initialise, start: one function each
 start       the engines: placed once, waited for
 stopping    the engines: withdrawn, stopped, waited for

@@ -59,7 +59,8 @@ class PhaseReport:
 @dataclass(frozen=True, slots=True)
 class EngineState:
     """One engine as it was seen last: `state` is running, queued, starting, finished, failed or gone. `placed` says
-    whether this launch put it on the queue; where it runs, `gate` is what its worker last said."""
+    whether this launch put it on the queue; where it runs, `gate` is what its worker last said, and
+    `scopes` what it follows."""
 
     name: str
     state: str
@@ -71,12 +72,14 @@ class EngineState:
     gate: str = ""
     epoch: int = 0
     version: str = ""
+    scopes: tuple[str, ...] = ()
     why: str = ""
 
 
 @dataclass(slots=True)
 class Deployment:
-    """The whole launch. `undo` are commands that take back what was done, the last thing first."""
+    """The whole launch. `undo` are commands that take back what was done, the last thing first; `warnings` tell what a
+    launch that is whole leaves to be done."""
 
     asked: Asked
     begun_ms: int
@@ -87,6 +90,7 @@ class Deployment:
     phases: dict[str, PhaseReport] = field(default_factory=lambda: {name: PhaseReport(name) for name in PHASES})
     engines: tuple[EngineState, ...] = ()
     undo: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     exit_code: Exit = Exit.FAILED
 
     @property

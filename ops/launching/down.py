@@ -15,7 +15,7 @@ from ops.console import Console, plain
 from ops.exit_codes import Exit
 from ops.failures import fail
 from ops.launching.stopping import Ended, Stopping
-from ops.render import clean, wrap
+from ops.render import clean, first_line, wrap
 from ops.screens import headline
 from workers import queues
 from workers.roster import Roster
@@ -55,19 +55,22 @@ def take_down(down: Down, console: Console) -> Exit:
             ended = stopping.run(names)
             back = [one.engine for one in ended if one.down and roster.of(one.engine)]
     except redis.RedisError as error:
-        reason = str(error).splitlines()[0]
-        return fail(Exit.UNREACHABLE, "unreachable", f"the queue's Redis: {reason}", engaged=engaged)
+        return fail(Exit.UNREACHABLE, "unreachable", f"the queue's Redis: {first_line(error)}", engaged=engaged)
     finally:
         console.status_line("")
-    if stopping.unseen:
-        console.warn(f"the switch's registry could not be read, so who left it is not known: {stopping.unseen}")
     for name in back:
         console.warn(f"engine {clean(name)} was placed again meanwhile")
-    whole = all(one.down for one in ended) and not back and not trouble
-    code = Exit.DONE if whole else Exit.FAILED
-    _tell_end(ended, control, console, whole)
+    gone = all(one.down for one in ended) and not back and not trouble
+    whole = gone and not stopping.unseen
+    # Off the queue is not down: a worker may still run one, which only the registry would tell.
+    code = Exit.DONE if whole else Exit.UNREACHABLE if gone else Exit.FAILED
+    _tell_end(ended, control, console, whole=whole, unseen=bool(stopping.unseen))
+    if stopping.unseen:
+        text = "not known to be down: the switch's registry could not be read, so a worker may still run an engine"
+        console.trouble("error", f"{text}: {clean(stopping.unseen)}")
     found: dict[str, Any] = {"ok": whole, "engines": [{**plain(one), "down": one.down} for one in ended]}
-    console.result({**found, "engaged": engaged, "trouble": trouble, "exit_code": int(code)})
+    found |= {"engaged": engaged, "trouble": trouble, "registry_unread": stopping.unseen}
+    console.result({**found, "exit_code": int(code)})
     return code
 
 
@@ -119,13 +122,18 @@ def _waiter(console: Console) -> Callable[[str, str], None]:
     return lambda name, place: console.status_line(f"      {clean(name)} is {place} ...")
 
 
-def _tell_end(ended: tuple[Ended, ...], control: Controller, console: Console, whole: bool) -> None:
+def _tell_end(ended: tuple[Ended, ...], control: Controller, console: Console, *, whole: bool, unseen: bool) -> None:
     if not ended:
         console.say("no engine is on the queue")
     else:
         gone = sum(one.down for one in ended)
-        console.say("", console.paint(f"{gone} of {len(ended)} engines are down.", "go" if whole else "stop"))
+        how = "off the queue" if unseen else "down"
+        console.say("", console.paint(_counted(gone, len(ended), how), "go" if whole else "stop"))
     try:
         console.say(f"switch: {headline(control.status())[0]}")
     except KillSwitchError as error:
         console.say(f"switch: it does not answer: {clean(getattr(error, 'reason', error))}")
+
+
+def _counted(gone: int, everyone: int, how: str) -> str:
+    return f"{gone} of {everyone} engine{'s' * (everyone != 1)} {'is' if 1 in (gone, everyone) else 'are'} {how}."

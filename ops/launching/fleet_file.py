@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import tomllib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from killswitch import PREFLIGHT_CHECKS
 from workers.queues import ENGINES
 from workers.spec import EngineSpec, FeedSpec, ReplaySpec, SyntheticSpec
+from workers.wording import violations
 
 __all__ = ["Engine", "Fleet", "FleetFileError", "Loaded", "load_fleet"]
 
+Location = tuple[int | str, ...]
+
 _MOST_BYTES = 1_000_000
+_NO_ENGINE = (
+    'there is none: write a table [[engine]] for each, with at least name = "eurusd-1" and symbol = "EURUSD" in it; '
+    "examples/fleet.toml has every setting"
+)
 _PACED = SyntheticSpec(kind="synthetic", speed=10, lead=2000)
 """What `killswitch-worker place` gives an engine: the first ticks at once, so that the strategy has its history."""
 
@@ -32,10 +38,14 @@ class FleetFileError(Exception):
         self.path = path
         self.violations = violations
 
-    def __str__(self) -> str:
+    @property
+    def head(self) -> str:
+        """What is to be said before the lines."""
         count = len(self.violations)
-        many = f" ({count} violations)" if count > 1 else ""
-        return f"{self.path} is not valid{many}: {'; '.join(self.violations)}"
+        return f"{self.path} is not valid" + (f" ({count} violations)" if count > 1 else "")
+
+    def __str__(self) -> str:
+        return f"{self.head}: {'; '.join(self.violations)}"
 
 
 class _Strict(BaseModel):
@@ -102,14 +112,14 @@ def load_fleet(path: Path) -> Loaded:
         FleetFileError: it cannot be read, is no TOML, or breaks rules: all of them are told.
     """
     data, raw = _read(path)
-    fleet, found = None, []
+    fleet, found = None, list(_between(raw))
     try:
         fleet = Fleet.model_validate(raw)
     except ValidationError as error:
-        found = list(_lines(error, raw))
-    found += _between(raw)
+        found += _own(error, raw)
     if fleet is None or found:
-        raise FleetFileError(path, tuple(found))
+        found.sort(key=lambda one: _order(one[0], raw))
+        raise FleetFileError(path, tuple(dict.fromkeys(f"{_place(where, raw)}: {text}" for where, text in found)))
     engines = tuple(_placed(engine, path.absolute().parent) for engine in fleet.engine)
     return Loaded(path, fleet.model_copy(update={"engine": engines}), hashlib.sha256(data).hexdigest())
 
@@ -149,8 +159,8 @@ def _engines(raw: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [one if isinstance(one, dict) else {} for one in entries] if isinstance(entries, list) else []
 
 
-def _place(location: tuple[int | str, ...], raw: Mapping[str, Any]) -> str:
-    """Where in the file: the words of the location that stand in the file, the engine by number and name."""
+def _place(location: Location, raw: Mapping[str, Any]) -> str:
+    """Where in the file: the words of the location, the engine by number and name."""
     words = list(location)
     start = ""
     if len(words) > 1 and words[0] == "engine" and isinstance(words[1], int):
@@ -158,50 +168,61 @@ def _place(location: tuple[int | str, ...], raw: Mapping[str, Any]) -> str:
         name = engines[words[1]].get("name") if words[1] < len(engines) else None
         start = f"engine {words[1] + 1}" + (f" ({name})" if isinstance(name, str) else "")
         words = words[2:]
-        if words[:1] == ["feed"]:  # behind it stands the kind, and behind the field what of a choice was tried
-            words = ["feed", *words[2:3]]
     inside = ".".join(str(word) for word in words)
     return ", ".join(part for part in (start, inside) if part) or "the file"
 
 
-def _lines(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each place; where a choice was tried in several ways, all that would have been right."""
-    found: dict[str, list[str]] = {}
-    for item in error.errors():
-        if item["loc"] == ("engine",) and _engines(raw):
-            continue  # there are some, and what is wrong with them is told
-        place = _place(item["loc"], raw)
-        text = str(item["msg"]).removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            text = f"there is no such setting{_nearest(item['loc'])}"
-        given = item.get("input")
-        if isinstance(given, str | int | float) and item["type"] != "extra_forbidden":
-            text = f"{given!r:.60}: {text[:1].lower()}{text[1:]}"
-        found.setdefault(place, []).append(text)
-    for place, texts in found.items():
-        yield f"{place}: {'; or '.join(dict.fromkeys(texts))}"
+def _order(location: Location, raw: Mapping[str, Any]) -> tuple[int, ...]:
+    """Where the location stands in the file, beside others; what is missing stands behind what is there."""
+    found: list[int] = []
+    here: Any = raw
+    for word in location:
+        if isinstance(here, dict):
+            found.append(list(here).index(word) if word in here else len(here))
+            here = here.get(word)
+        elif isinstance(here, list) and isinstance(word, int) and word < len(here):
+            found.append(word)
+            here = here[word]
+    return tuple(found)
 
 
-def _nearest(location: tuple[int | str, ...]) -> str:
+def _own(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    """What breaks a rule by itself."""
+    for one in violations(error):
+        if one.location == ("engine",):
+            if not _engines(raw):  # else there are some, and what is wrong with them is told
+                yield one.location, _NO_ENGINE
+            continue
+        text = one.text
+        if one.unknown:
+            text = f"there is no such setting{_nearest(one.location)}"
+        yield one.location, text
+
+
+def _nearest(location: Location) -> str:
     word = str(location[-1])
     kinds: Iterable[type[BaseModel]] = (Fleet, Engine, Checks, Rehearsal, ReplaySpec, SyntheticSpec)
     known = sorted({name for kind in kinds for name in kind.model_fields})
     near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else ": leave it out"
 
 
-def _between(raw: Mapping[str, Any]) -> list[str]:
-    """What engines break between each other, told also where one of them breaks a rule of its own."""
+def _between(raw: Mapping[str, Any]) -> Iterator[tuple[Location, str]]:
+    """What engines break between each other, told also where one of them breaks a rule of its own: at the last of
+    those that are the same."""
     engines = _engines(raw)
-    found = []
     for field, why in (("name", "each name runs once"), ("events", "each engine needs a file of its own")):
-        counts = Counter(one[field] for one in engines if isinstance(one.get(field), str))
-        found += [f"{field} {text!r:.60} stands {count} times: {why}" for text, count in counts.items() if count > 1]
-    for number, one in enumerate(engines, 1):
+        at: dict[str, list[int]] = {}
+        for number, one in enumerate(engines):
+            if isinstance(one.get(field), str):
+                at.setdefault(one[field], []).append(number)
+        for text, numbers in at.items():
+            if len(numbers) > 1:
+                yield ("engine", numbers[-1], field), f"{text!r:.60} stands {len(numbers)} times: {why}"
+    for number, one in enumerate(engines):
         most, quantity = one.get("max_position"), one.get("quantity", 1000)
         if isinstance(most, int) and isinstance(quantity, int) and most < quantity:
-            found.append(f"engine {number}: max_position {most} is below one entry of {quantity}: raise it")
+            yield ("engine", number, "max_position"), f"{most} is below one entry of {quantity}: raise it"
     workers = raw.get("workers")
     if isinstance(workers, int) and 0 < workers < len(engines):
-        found.append(f"workers {workers} for {len(engines)} engines: each runs in a process of its own: raise it")
-    return found
+        yield ("workers",), f"{workers} for {len(engines)} engines: each runs in a process of its own: raise it"

@@ -9,7 +9,7 @@ from ops.launching.deployment import PHASES, Asked, Deployment, LaunchStopped, P
 from ops.launching.phases import RUN, reaching
 from ops.launching.report import engine_lines, write_reports
 from ops.rehearsal.processes import ended_by_signals
-from ops.render import clean, wrap
+from ops.render import Paint, clean, wrap
 
 __all__ = ["launch"]
 
@@ -73,9 +73,9 @@ def _tell_end(deployment: Deployment, console: Console) -> None:
     """The verdict, the report, and how to take back what was done."""
     console.say("")
     if deployment.ok:
-        queued = sum(one.state == "queued" for one in deployment.engines)
-        ready = f"The fleet is ready: {queued} of {len(deployment.engines)} engines start when trading is permitted."
-        console.say(console.paint(ready if queued else "The fleet is launched.", "go"))
+        for text in deployment.warnings:
+            console.warn(text)
+        console.say(_verdict(deployment, console.paint))
     else:
         done = [name for name, phase in deployment.phases.items() if phase.outcome == "done"]
         console.trouble("stopped", f"done until then: {', '.join(done) or 'nothing'}")
@@ -83,3 +83,13 @@ def _tell_end(deployment: Deployment, console: Console) -> None:
         console.say("to take it back:", *(f"  {line}" for line in deployment.undo))
     for path in write_reports(deployment, console):
         console.say(f"report: {clean(path)}")
+
+
+def _verdict(deployment: Deployment, paint: Paint) -> str:
+    everyone = f"{len(deployment.engines)} engine{'s' * (len(deployment.engines) != 1)}"
+    if queued := sum(one.state == "queued" for one in deployment.engines):
+        starts = "start" if queued != 1 else "starts"
+        return paint(f"The fleet is ready: {queued} of {everyone} {starts} when trading is permitted.", "go")
+    if kept := len(deployment.warnings):
+        return paint(f"The fleet is launched, but {kept} of {everyone} may not trade: see the warning.", "warn")
+    return paint("The fleet is launched.", "go")

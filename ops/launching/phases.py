@@ -28,14 +28,14 @@ from killswitch import (
 from ops.checking import check, count_line, finding_lines, preflight_json
 from ops.console import Console, plain
 from ops.exit_codes import Exit
-from ops.launching import findings
+from ops.launching import findings, standing
 from ops.launching.deployment import Deployment, LaunchStopped, PhaseReport
 from ops.launching.findings import Stance, stance
 from ops.launching.start import Starting
 from ops.rehearsal.perform import perform
 from ops.rehearsal.places import Target
 from ops.rehearsal.plan import Plan, RehearsalError
-from ops.render import Paint, clean
+from ops.render import Paint, clean, first_line
 from workers import queues
 from workers.roster import Roster
 
@@ -59,7 +59,7 @@ def reaching() -> Iterator[None]:
     except KillSwitchError as error:
         raise LaunchStopped(str(error)) from None
     except redis.RedisError as error:
-        raise LaunchStopped(f"the queue's Redis: {str(error).splitlines()[0]}", Exit.UNREACHABLE) from None
+        raise LaunchStopped(f"the queue's Redis: {first_line(error)}", Exit.UNREACHABLE) from None
 
 
 @contextmanager
@@ -79,12 +79,14 @@ def preflight(deployment: Deployment, phase: PhaseReport, console: Console) -> s
     strict = asked.strict or fleet.preflight.strict
     looked = check(asked.switch, asked.workers, (), console, skip=fleet.preflight.skip, before_init=True)
     with _roster(deployment) as roster:
-        serving = roster.workers()
+        serving, there = roster.workers(), roster.look()
     status = _controller(deployment).status()
     more = (
         findings.permission(status, asked.permission),
         findings.worker_count(fleet, serving),
         findings.feeds(fleet.engine),
+        standing.already(fleet.engine, there),
+        standing.scopes(fleet.engine, status, asked.permission),
     )
     report = PreflightReport(looked.server, (*looked.findings, *more))
     deployment.server = looked.server
@@ -199,6 +201,8 @@ def start(deployment: Deployment, phase: PhaseReport, console: Console) -> str:
             names = [f"--engine {state.name}" for state in starting.states if state.placed]
             if names:
                 deployment.undo.insert(0, f"killswitch down {' '.join(names)}")
+        if starting.status is not None:
+            deployment.warnings += standing.closed_gates(starting.states, starting.status)
     already = len(starting.states) - placed
     phase.found = {"placed": placed, "already_there": already}
     there = f", {already} there already" if already else ""

@@ -70,6 +70,7 @@ def deployment_json(deployment: Deployment) -> dict[str, Any]:
         "phases": [plain(phase) for phase in deployment.phases.values()],
         "engines": [plain(engine) for engine in deployment.engines],
         "undo": list(deployment.undo),
+        "warnings": list(deployment.warnings),
         "exit_code": int(deployment.exit_code),
     }
 
@@ -126,6 +127,8 @@ def page(deployment: Deployment) -> str:
     if deployment.engines:
         head = ("engine", "state", "placed", "worker", "process", "gate", "epoch", "why")
         lines += ["", "## Engines", "", *_rows(head, map(_engine_row, deployment.engines))]
+    if deployment.warnings:
+        lines += ["", "## Warnings", "", *_rows(("what",), ((text,) for text in deployment.warnings))]
     if deployment.undo:
         lines += ["", "## To take it back", "", *(f"    {line}" for line in deployment.undo)]
     return "\n".join(lines) + "\n"

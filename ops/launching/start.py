@@ -10,6 +10,7 @@ from killswitch.clock import now_ns, sleep
 from ops.console import Console
 from ops.launching.deployment import EngineState, LaunchStopped
 from ops.launching.fleet_file import Engine
+from ops.launching.standing import other_settings, remedy
 from ops.render import clean
 from workers.roster import Place, Placed, Roster
 
@@ -21,6 +22,8 @@ _OVER = (*_ENDED, "finished")
 _REPORTED = ("running", "queued", "finished")
 _PASSING = ("no_state_yet", "state_changed", "unrecorded")
 """Reasons of a closed gate that last for a round trip: an engine that says one has not settled yet."""
+_BEFORE_PERMISSION = "closed: engaged"
+"""The gate of an engine whose last word is older than the permission, where the switch permits by now."""
 
 
 def engine_states(
@@ -52,6 +55,7 @@ def _state(before: EngineState, placed: Placed | None, member: Member | None, ro
         gate=gate,
         epoch=member.epoch,
         version=member.version,
+        scopes=member.scopes,
     )
 
 
@@ -67,9 +71,12 @@ class Starting:
         self.status: FleetStatus | None = None
 
     def place(self) -> int:
-        """Puts each engine on the queue that is nowhere yet; how many that were."""
+        """Puts each engine on the queue that is nowhere yet; how many that were. Raises LaunchStopped for one that is
+        there with other settings: preflight saw none, so somebody placed it since."""
         for engine in self._engines:
             placed, now = self._roster.place_once(engine.model_dump(mode="json"))
+            if not now and (other := other_settings(engine, placed)):
+                raise LaunchStopped(f"{other}: it was placed meanwhile", details=[remedy(engine.name)])
             self.states += (EngineState(engine.name, "queued", now, placed.job_id),)
         return sum(state.placed for state in self.states)
 
@@ -89,9 +96,11 @@ class Starting:
             permitted = status.switch.mode is not Mode.ENGAGED
             if epoch is not None and not permitted:
                 raise LaunchStopped(_engaged_meanwhile(status, self.states))
-            if text := _settled(self.states, permitted):
+            late = now_ns() >= deadline_ns
+            heard = not (permitted and any(state.gate == _BEFORE_PERMISSION for state in self.states))
+            if (text := _settled(self.states, permitted)) and (heard or late):
                 return text
-            if now_ns() >= deadline_ns:
+            if late:
                 raise _late(self.states, timeout_s, self._roster.workers())
             sleep(_LOOK_EVERY_S)
 

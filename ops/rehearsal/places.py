@@ -16,7 +16,16 @@ from dataclasses import dataclass
 
 import redis
 
-from killswitch import Controller, KillSwitchError, Settings, SettingsError, StoreUnavailable, local
+from killswitch import (
+    Controller,
+    Grade,
+    KillSwitchError,
+    Preflight,
+    Settings,
+    SettingsError,
+    StoreUnavailable,
+    local,
+)
 from ops.exit_codes import Exit
 from ops.rehearsal.line import RawLine
 from ops.rehearsal.plan import RehearsalError
@@ -35,7 +44,7 @@ _BEAT_MS = 250
 @dataclass(frozen=True, slots=True)
 class Target:
     """The servers of a fleet that is to be launched: its settings and its queue's URL. `loaded`: the function library
-    there is this release's; otherwise the rehearsal loads it."""
+    there is known to be this release's; otherwise the rehearsal loads it, where there is none."""
 
     settings: Settings
     queue_url: str
@@ -107,7 +116,7 @@ def open_places(target: Target | None = None) -> Iterator[Places]:
         if not queue.started:
             _reach(queue.url)
             stack.callback(_forget_queues, places)
-        keeps = target.loaded if target else not switch.started and _library_loaded(settings)
+        keeps = _keeps_library(settings, target) if not switch.started else False
         try:
             _prepare(settings, keeps_library=keeps)
         except RehearsalError:
@@ -161,9 +170,27 @@ def _prepare(settings: Settings, *, keeps_library: bool) -> None:
         raise RehearsalError(f"the switch's Redis at {settings.endpoint} refuses: {error}") from None
 
 
-def _library_loaded(settings: Settings) -> bool:
-    with RawLine(settings) as line:
-        return bool(line.call("FUNCTION", "LIST", "LIBRARYNAME", "killswitch"))
+def _keeps_library(settings: Settings, target: Target | None) -> bool:
+    """Whether the library of a server that was given stays as it is; if not, there is none. A demonstration plays under
+    what is there. A launch needs its own release's, and replaces no other: it serves all prefixes of the server.
+
+    Raises:
+        RehearsalError: another one is loaded where a fleet is to be launched, or it may not be looked at.
+    """
+    if target is None:
+        with RawLine(settings) as line:
+            return bool(line.call("FUNCTION", "LIST", "LIBRARYNAME", "killswitch"))
+    if target.loaded:
+        return True
+    try:
+        report = Preflight(target.settings, only=("library",), before_init=True).run()
+    except KillSwitchError as error:
+        raise RehearsalError(f"the switch's Redis at {settings.endpoint}: {error}", Exit.UNREACHABLE) from None
+    found = next(one for one in report.findings if one.name == "library")
+    if found.verdict not in (Grade.OK, Grade.SKIP):
+        text = f"the function library at {settings.endpoint}: {found.found}"
+        raise RehearsalError(text, Exit.FAILED, ("nothing was changed", found.remedy))
+    return found.verdict is Grade.OK
 
 
 def _forget_keys(settings: Settings) -> None:

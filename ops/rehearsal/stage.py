@@ -96,7 +96,9 @@ class Stage:
     def assemble(self) -> None:
         """Waits until every worker is a member of the fleet."""
         count = self.plan.workers
-        self.wait(f"waiting for {count} workers", lambda: len(self.members()) == count, _START_S, must=True)
+        self.wait(
+            f"waiting for {count} worker{'s' * (count != 1)}", lambda: len(self.members()) == count, _START_S, must=True
+        )
 
     # ---- the switch ----
 

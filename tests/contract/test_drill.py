@@ -10,7 +10,6 @@ import pytest
 
 from killswitch.core.drill import parse_acknowledgement
 from killswitch.core.drill_record import DrillRecord, parse_record, record_fields
-from killswitch.core.modes import Mode
 from killswitch.errors import DrillBusy, StoreRefused
 from killswitch.store.drill import DrillStore
 from tests.support.library import Library
@@ -193,24 +192,6 @@ def test_after_a_drill_nothing_is_acknowledged(library: Library) -> None:
     drills(library).end(TOKEN, {})
     library.beat(seen=epoch, line="1 2 3")
     assert answered(library) == ""
-
-
-LIES = ("", "x", "zz 1 me", f"{TOKEN} soon me", f"{TOKEN} 1", "f" * 100_000, "\x1b[2J 1 x", f"{TOKEN} {9**20} x")
-
-
-@pytest.mark.parametrize("lie", LIES, ids=range(len(LIES)))
-def test_nonsense_where_the_drill_stands_harms_no_beat(library: Library, lie: str) -> None:
-    """Whoever may write there cannot keep a worker from beating, nor open or stop anything by it."""
-    epoch = member(library)
-    library.raw("SET", library.keys.drill, lie)
-    answer = library.beat(seen=epoch, line="1 2 3")
-    assert (answer.rows[0].text, answer.confirmed) == ("SAFE", True)
-    assert library.verdict(seen=epoch).mode is Mode.SAFE
-    library.raw("DEL", library.keys.drill)
-    library.raw("RPUSH", library.keys.drill, "x")
-    assert library.beat(seen=epoch, line="1 2 3").rows[0].text == "SAFE"
-    drills(library).begin(TOKEN, 5000, "alice")  # a key of another type is no drill under way
-    assert drills(library).running() is not None
 
 
 @pytest.mark.parametrize(

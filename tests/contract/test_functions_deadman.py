@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -144,11 +145,40 @@ def test_permission_given_anew_is_not_bound_by_the_old_renewals(library: Library
     epoch = armed(library)
     CHANGES[change](library, epoch)
     library.beat(seen=epoch)
-    library.age_deadman(LIFE_MS)
-    library.beat(seen=epoch)
+    assert library.ledger()["deadman"] == "-"
     verdict = library.verdict()
     assert verdict.mode is Mode.SAFE
     assert (verdict.ttl_ms is not None) is bounded
+
+
+@pytest.mark.parametrize("key_ms", [0, 30_000])
+def test_reducing_keeps_the_end_and_nobody_prolongs_it(library: Library, key_ms: int) -> None:
+    """Whoever reduces takes away new positions and adds no time: the fleet is closed when it would have been."""
+    permitted = library.reset(library.engage().epoch, ttl_ms=key_ms) if key_ms else None
+    epoch = library.deadman(permitted.epoch).epoch if permitted else armed(library)
+    library.age_deadman(10_000)
+    ends, pttl = library.deadman_record()[1], library.raw("PTTL", library.keys.state)
+    reduced = library.reduce()
+    assert re.fullmatch(r"REDUCING \(for \d+ s\)", reduced.state)
+    assert library.deadman_record()[:2] == [reduced.epoch, ends]
+    verdict = library.verdict()
+    assert (verdict.mode, library.read().rows[0].recorded) == (Mode.REDUCING, True)
+    assert verdict.ttl_ms is not None
+    assert verdict.ttl_ms <= (key_ms or LIFE_MS - 10_000)
+    assert library.raw("PTTL", library.keys.state) <= pttl
+    with pytest.raises(PermissionEnded, match="changed"):
+        library.renew(epoch)
+    with pytest.raises(PermissionEnded, match="changed"):
+        library.renew(reduced.epoch)
+    again = library.reduce(reduced.epoch)
+    assert library.deadman_record()[:2] == [again.epoch, ends]
+    library.age_deadman(LIFE_MS)
+    assert library.verdict(seen=again.epoch).code is Code.PERMISSION_EXPIRED
+    library.beat(seen=again.epoch)
+    assert library.get() == OVER
+    assert library.verdict().mode is Mode.ENGAGED
+    anew = library.reduce(library.ledger_epoch())
+    assert (anew.state, library.verdict().ttl_ms) == ("REDUCING", None), "from a stop it is a permission anew"
 
 
 def test_limit_of_the_key_stays_and_the_nearer_one_holds(library: Library) -> None:
@@ -179,7 +209,7 @@ def test_only_a_permission_that_was_looked_at_is_taken(library: Library, given: 
     with pytest.raises((EpochConflict, PermissionEnded)):
         library.deadman(named)
     assert library.raw("DUMP", library.keys.state) == state
-    assert "deadman" not in library.ledger()
+    assert library.ledger()["deadman"] == "-"
 
 
 def test_second_holder_is_refused_or_takes_over_in_so_many_words(library: Library) -> None:

@@ -217,7 +217,7 @@ def test_user_without_info_is_never_let_in(real_library: Library, real_server: R
 def test_user_who_may_not_write_the_record_moves_nothing_aside(real_library: Library, real_server: RealServer) -> None:
     """A refused bookkeeping command is no damage: the audit stream stays where it is, and the stop is set."""
     real_library.permit()
-    limited = as_user(real_server, *WORKER, "+rename", "+info", "-xadd")
+    limited = as_user(real_server, *WORKER, "+renamenx", "+info", "-xadd")
     change = limited.engage("without record")
     assert change.epoch == 0
     assert real_library.get() == "ENGAGED without record"

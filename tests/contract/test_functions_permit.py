@@ -103,6 +103,44 @@ def test_reduce_tightens_without_an_epoch_and_loosens_only_with_the_current_one(
     assert library.get() == "REDUCING"
 
 
+@pytest.mark.parametrize("raw", [False, True])
+def test_reduce_keeps_the_end_of_a_permission(library: Library, raw: bool) -> None:
+    """Of eight hours remains what is left of them: reducing orders do not pass for longer than any would have."""
+    if raw:
+        library.permit()
+        library.set_raw("SAFE", None, "PX", 60_000)
+        library.beat()
+    else:
+        library.reset(library.engage().epoch, ttl_ms=60_000)
+    ends = library.raw("PEXPIRETIME", library.keys.state)
+    reduced = library.reduce()
+    assert library.raw("PEXPIRETIME", library.keys.state) == ends
+    assert (library.get(), reduced.state, library.audit()[-1]["to"]) == ("REDUCING", *["REDUCING (for 60 s)"] * 2)
+    again = library.reduce(reduced.epoch)
+    assert library.raw("PEXPIRETIME", library.keys.state) == ends
+    assert library.read().rows[0].recorded
+    library.raw("PEXPIRE", library.keys.state, 0)
+    library.beat(seen=again.epoch)
+    assert library.verdict(seen=again.epoch).mode is Mode.ENGAGED
+
+
+def test_reduce_of_a_scope_has_no_end(library: Library) -> None:
+    """A scope that ended would follow the switch again, which is looser."""
+    library.permit()
+    library.set_raw("SAFE", "a:1", "PX", 60_000)
+    library.beat(scopes=["a:1"])
+    library.reduce(scope="a:1")
+    assert library.raw("PTTL", f"{library.keys.state}:a:1") == -1
+
+
+def test_reduce_of_a_stop_with_an_end_is_a_permission_anew(library: Library) -> None:
+    """What the stop's end would have brought is a stop as well: only what permitted has an end to keep."""
+    library.set_raw("ENGAGED for now", None, "PX", 60_000)
+    epoch = library.beat().rows[0].epoch
+    assert library.reduce(epoch).state == "REDUCING"
+    assert library.raw("PTTL", library.keys.state) == -1
+
+
 def test_reduce_of_an_unused_scope_tightens(library: Library) -> None:
     """An absent scope follows the switch, so REDUCING can only make it stricter; a missing switch is stopped."""
     assert library.reduce(scope="a:1").epoch == 1

@@ -17,6 +17,7 @@ from tests.fleet.world import ENDLESS, Fleet, Worker, start_server
 from tests.support.processes import ROOT, Children
 from tests.support.server import RealServer
 from tests.support.shell import Shell
+from workers import queues
 from workers.roster import Place, Roster
 
 pytestmark = [pytest.mark.fleet, pytest.mark.real, pytest.mark.timeout(120)]
@@ -109,6 +110,51 @@ def test_the_shipped_example_is_launched_once_and_taken_down(
     assert shell.run("down", "--engine", ENGINE).code == 0
     mistyped = shell.run("down", "--engine", "eurusd-2")
     assert (mistyped.code, "nothing was stopped" in " ".join(mistyped.err.split())) == (5, True)
+
+
+def test_an_engine_placed_by_hand_and_an_engaged_scope_are_told(
+    server: RealServer,
+    variables: dict[str, str],
+    children: Children,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An engine that trades with other settings ends the launch before the switch is touched; one of the file whose
+    scope is engaged is launched with a warning that names both, and how to open it."""
+    monkeypatch.setitem(phases.RUN, "rehearsal", unchanged)
+    Controller().init()
+    Controller().engage("bad prices", "bob", "symbol:EURUSD")
+    Controller().reset(Controller().status().switch.epoch, "go live", "alice")
+    worker = Worker(children.python("-m", "workers", env=variables))
+    worker.saw("worker_started")
+    queue = server.client(db=1)
+    job = queues.place_engine(queue, {**ENDLESS, "name": ENGINE, "scopes": []})
+    worker.saw("job_started")
+    before = Controller().status().switch.epoch
+    shell = Shell(server.url, tmp_path, monkeypatch, capsys)
+    shutil.copy(EXAMPLE, tmp_path / "fleet.toml")
+    permit = ("launch", "fleet.toml", "--permit", "--actor", "alice", "--reason", "London", "--epoch", str(before))
+
+    refused = shell.run(*permit)
+    said = " ".join(refused.out.split())
+    assert refused.code == 5
+    assert f"engine {ENGINE} runs already with other settings than the file (" in said
+    assert "scopes: none, the file says strategy:meanrev, symbol:EURUSD" in said
+    assert f"`killswitch down FLEET --engine {ENGINE}` with this file" in said
+    assert "FAIL preflight: engines nothing was changed" in said
+    assert Controller().status().switch.epoch == before
+    assert [placed.job_id for placed in Roster(queue).look()] == [job.id]
+
+    assert shell.run("down", "fleet.toml", "--engine", ENGINE).code == 0
+    done = shell.run(*permit, "--output", "json")
+    assert (done.code, done.json["engines"][0]["gate"]) == (0, "closed: scope_engaged")
+    (warning,) = done.json["warnings"]
+    assert f"engine {ENGINE} runs with a closed gate: its scope symbol:EURUSD is ENGAGED bad prices by bob" in warning
+    assert "killswitch reset --scope symbol:EURUSD --epoch 2 --reason TEXT" in warning
+    assert "but 1 of 1 engine may not trade" in done.err
+    findings = {one["name"]: one["verdict"] for one in done.json["phases"][0]["found"]["findings"]}
+    assert (findings["scopes"], findings["engines"]) == ("warn", "ok")
 
 
 def test_interrupt_in_the_rehearsal_leaves_nothing_behind(

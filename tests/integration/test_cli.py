@@ -12,6 +12,18 @@ from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
 
 
+@pytest.mark.parametrize("words", [("engage",), ("engage", "--wait", "1"), ("reduce",)])
+def test_a_stop_of_a_scope_that_nobody_follows_is_told(switch: Switch, shell: Shell, words: tuple[str, ...]) -> None:
+    """A slip of the pen is read at once, with the scopes that somebody follows."""
+    open_epoch(switch.agent(scopes=("symbol:EURUSD",)))
+    done = shell.run(*words, "--reason", "slip", "--scope", "symbol:EURUDS")
+    assert done.code == (3 if "--wait" in words else 0)
+    told = " ".join((done.out + done.err).split())
+    assert "no worker follows symbol:EURUDS, so this stopped nobody; followed are symbol:EURUSD" in told
+    plain = shell.run(*words, "--reason", "meant", "--scope", "symbol:EURUSD")
+    assert "no worker follows" not in plain.out + plain.err
+
+
 def test_engage_stops_and_tells_epoch_and_durability(switch: Switch, shell: Shell) -> None:
     """The stop is in Redis and on record under the name that was given, and the command says how safe it is."""
     done = shell.run("engage", "--reason", "fat finger", "--actor", "alice")
@@ -24,6 +36,17 @@ def test_engage_stops_and_tells_epoch_and_durability(switch: Switch, shell: Shel
     assert done.err == ""
     entry = switch.control.audit(1)[0]
     assert (entry.actor, entry.via, entry.reason) == ("alice", "command", "fat finger")
+
+
+def test_what_was_there_before_is_called_permitted_only_where_that_is_known(switch: Switch, shell: Shell) -> None:
+    """Words that look like a permission for a while were a stop: they are shown and not explained."""
+    switch.raw("SET", "killswitch:state", "SAFE (for 5 s)")
+    assert "before: SAFE (for 5 s)\n" in shell.run("engage", "-r", "x").out
+    listed = " ".join(shell.run("audit", "list").out.split())
+    assert "SAFE 5s" not in listed
+    epoch = switch.control.status().switch.epoch
+    assert "SAFE: trading permitted for 8h" in shell.run("reset", "-r", "x", "--for", "8h", "--epoch", str(epoch)).out
+    assert "before: SAFE (for 28" in shell.run("engage", "-r", "x").out
 
 
 def test_engage_tells_that_it_is_on_disk(

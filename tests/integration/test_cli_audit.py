@@ -186,8 +186,11 @@ def test_a_torn_line_is_passed_by_and_the_next_anchor_is_whole(shell: Shell, tmp
     assert "1 line of the anchors" in done.err
 
 
-def test_the_head_is_copied_to_another_redis(make_server: MakeServer, shell: Shell, tamper: Tamper) -> None:
-    """And compared from there; the switch's own Redis is refused, because who can write there can write both."""
+def test_the_head_is_copied_to_another_redis(
+    make_server: MakeServer, shell: Shell, tamper: Tamper, real_server: RealServer
+) -> None:
+    """And compared from there; the switch's own Redis is refused, under whichever address and database: an anchor there
+    falls with it."""
     other = make_server()
     assert shell.run("audit", "anchor", "--redis", other.url).code == 0
     assert verify(shell, "--anchor", other.url).json["anchors"] == 1
@@ -198,6 +201,11 @@ def test_the_head_is_copied_to_another_redis(make_server: MakeServer, shell: She
     own = shell.run("audit", "anchor", "--redis", shell.environment()["KILLSWITCH_REDIS_URL"])
     assert own.code == 2
     assert "own Redis" in own.err
+    for url in (f"unix://{real_server.socket_path}?db=1", f"redis://localhost:{real_server.port}/3"):
+        by_another_way = shell.run("audit", "anchor", "--redis", url)
+        assert by_another_way.code == 2, url
+        assert "falls with it" in " ".join(by_another_way.err.split())
+        assert not real_server.client(db=int(url[-1])).exists("killswitch:anchors")
     other.stop()
     assert verify(shell, "--anchor", other.url).code in (VIOLATED, UNSEEN)
 
@@ -224,6 +232,10 @@ def test_anchoring_says_what_stands_in_its_way(shell: Shell, tmp_path: Path, swi
     assert shell.run("audit", "anchor").code == 2
     assert "Is a directory" in shell.run("audit", "anchor", "--file", str(tmp_path)).err
     assert shell.run("audit", "anchor", "--redis", "/a/path").code == 2
+    typed = shell.run("audit", "anchor", "--file", "redis://:s3cret@host:6379/0")
+    assert typed.code == 2
+    assert "to --redis" in " ".join(typed.err.split())
+    assert "s3cret" not in typed.err
     switch.raw("DEL", SEALS)
     done = shell.run("audit", "anchor", "--file", str(tmp_path / "a"))
     assert done.code == UNSEEN

@@ -95,15 +95,16 @@ def test_asked_to_end_it_leaves_the_permission_to_run_out_and_says_until_when(sw
     assert switch.server.cli("GET", STATE) == "SAFE"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGTERM])
 def test_asked_to_end_it_engages_where_that_was_wanted(switch: Switch, spawn: Spawn, number: signal.Signals) -> None:
-    """--engage-on-exit: the switch is engaged, on record with the reason."""
-    process = spawn("deadman", "-r", "the desk", "--engage-on-exit")
+    """--engage-on-exit: the switch is engaged, on record with the reason and with who held the permission."""
+    process = spawn("deadman", "-r", "the desk", "--engage-on-exit", "--actor", "alice")
     held(switch)
     process.send_signal(number)
     code, out, _ = ended(process)
     text = f"ENGAGED dead man's switch ended by {number.name}: the desk"
     assert (code, switch.server.cli("GET", STATE)) == (0, text)
+    assert [entry.actor for entry in switch.control.audit(2)] == ["alice", "alice"]
     assert text in out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from killswitch import Renewer
 from tests.support.agents import open_epoch
 from tests.support.shell import Done, Shell
 from tests.support.switch import STATE, Switch
@@ -9,6 +10,8 @@ from tests.support.tampering import AUDIT, Tamper
 from tests.support.waiting import eventually
 
 LEDGER = "killswitch:ledger"
+SETTLING = {("closed", "w1"), ("behind", "w1"), ("not-quiet", "w1"), ("still-open", "w1")}
+"""What a worker says between a change and its next beat."""
 
 
 def diff(shell: Shell, *words: str) -> Done:
@@ -29,6 +32,21 @@ def test_a_fleet_that_agrees_says_so(switch: Switch, shell: Shell) -> None:
     shell.run("engage", "-r", "part", "--scope", "symbol:A", "--wait", "20")
     done = shell.run("audit", "diff", "--settle", "1")
     assert (done.code, done.out.split()[0]) == (0, "AGREED"), done.out
+
+
+def test_whatever_may_be_on_record_in_order_is_no_disagreement(switch: Switch, shell: Shell) -> None:
+    """Permitted for a while, under a dead man's switch, by hand with a limit in time, and words that look like one."""
+    open_epoch(switch.agent(worker_id="w1"))
+    epoch = switch.control.engage("stop").epoch
+    switch.control.reset(epoch, "for a while", for_s=60)
+    assert told(diff(shell)) - SETTLING == set()
+    Renewer(switch.settings(), every_s=20, grace_s=60).take(switch.control.status().switch.epoch, "the desk")
+    assert switch.server.cli("HGET", LEDGER, "switch:text").startswith("SAFE (while renewed")
+    assert told(diff(shell)) - SETTLING == set()
+    for words in (("SAFE (for 5 s)",), ("SAFE", "EX", 60)):
+        switch.raw("SET", STATE, *words)
+        eventually(lambda: switch.control.status().switch.recorded, why="a beat has recorded it")
+        assert told(diff(shell)) - SETTLING == set(), words
 
 
 def test_each_hand_in_it_is_named_with_its_remedy(switch: Switch, shell: Shell) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from killswitch.core.lease import closed_by_ms
+from killswitch.store.functions import library_source
 from tests.support.agents import open_epoch
 from tests.support.processes import ROOT
 from tests.support.server import REDIS_CLI
@@ -95,6 +96,15 @@ def test_the_page_tells_the_bound_that_the_program_tells() -> None:
     assert "1.2 s unless set otherwise" in page
     assert round(closed_by_ms(1000) / 1000, 1) == 1.2
     assert closed_by_ms(900) in (1100, 1101)
+
+
+def test_the_library_that_is_loaded_by_hand_is_the_one_that_init_loads() -> None:
+    """The line of the page puts together every part, in the order that counts."""
+    (line,) = (one.typed for one in documented(PAGE.read_text(encoding="utf-8")) if "FUNCTION LOAD" in one.typed)
+    made = line.removesuffix(" | redis-cli -x FUNCTION LOAD REPLACE")
+    assert made != line
+    done = subprocess.run(["bash", "-c", made], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True)
+    assert [row for row in done.stdout.splitlines() if row] == [row for row in library_source().splitlines() if row]
 
 
 @pytest.mark.parametrize(

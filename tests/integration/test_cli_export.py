@@ -66,6 +66,18 @@ def test_whatever_is_done_to_an_export_is_found(shell: Shell) -> None:
         file.write_text("".join(hand(lines)))
         done = shell.run("audit", "verify", "--export", file.name, "--output", "json")
         assert (done.code, {one["kind"] for one in done.json["findings"]}) == (VIOLATED, expected), what
+    for name, value in {
+        "actor": "bob",
+        "reason": "all is well",
+        "to": "SAFE",
+        "epoch": 7,
+        "time": "",
+        "kind": "x",
+    }.items():
+        file.write_text("".join([*lines[:2], json.dumps({**json.loads(lines[2]), name: value}) + "\n", *lines[3:]]))
+        done = shell.run("audit", "verify", "--export", file.name, "--output", "json")
+        assert (done.code, [one["kind"] for one in done.json["findings"]]) == (VIOLATED, ["edited"]), name
+        assert done.json["findings"][0]["text"].endswith(f": {name}")
     file.write_text("".join(lines))
     assert shell.run("audit", "verify", "--export", file.name).code == INTACT
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from killswitch import ROLES, AclUser, Controller, Settings
-from killswitch.store.functions import library_source
+from killswitch import ROLES, AclUser, Controller, Grade, Preflight, Settings
+from killswitch.store.functions import LIBRARY_VERSION, library_source
 from killswitch.store.wire import Wire
 from ops.console import Console
 from ops.launching import findings
@@ -15,6 +15,8 @@ from ops.launching.deployment import Asked, Deployment, LaunchStopped
 from ops.launching.findings import Permission
 from ops.launching.fleet_file import Engine, Fleet, Loaded
 from ops.launching.phases import initialise, reaching
+from ops.rehearsal.places import Target, open_places
+from ops.rehearsal.plan import RehearsalError
 from tests.support.roles import SECRET_HASH
 from tests.support.server import RealServer
 from workers.settings import load
@@ -77,6 +79,27 @@ def test_permission_opens_a_new_switch_under_the_names_that_were_given(fresh: La
     assert fresh.control.status().switch.why == "go live"
     assert done.phases["initialise"].found["library"] == "loaded"
     assert done.undo == ['killswitch engage --reason "launch taken back"']
+
+
+def test_a_library_of_another_release_is_never_replaced_by_a_launch(fresh: Launch) -> None:
+    """It serves every prefix of the server: a fleet under another one would close, and the members of this one tell
+    nothing of it."""
+    older = library_source().replace(f"VERSION = {LIBRARY_VERSION}\n", f"VERSION = {LIBRARY_VERSION - 1}\n", 1)
+    client = fresh.server.client()
+    client.execute_command("FUNCTION", "LOAD", older)
+    before = client.execute_command("FUNCTION", "LIST", "WITHCODE")
+    both = f"version {LIBRARY_VERSION - 1}, this release needs {LIBRARY_VERSION}"
+    for settings in (fresh.settings, Settings(redis_url=fresh.settings.redis_url, prefix="another")):
+        looked = Preflight(settings, only=("library",), before_init=True).run()
+        assert [(one.verdict, one.found) for one in looked.findings] == [(Grade.FAIL, both)]
+        assert "every fleet of this server" in looked.findings[0].remedy
+    with pytest.raises(RehearsalError, match=both), open_places(Target(fresh.settings, fresh.server.url, loaded=False)):
+        pytest.fail("the rehearsal goes on")
+    assert client.execute_command("FUNCTION", "LIST", "WITHCODE") == before
+    assert not client.keys("*")
+    client.execute_command("FUNCTION", "LOAD", "REPLACE", library_source())
+    with open_places(Target(fresh.settings, fresh.server.url, loaded=False)) as places:
+        assert Controller(places.settings).status().switch.text == "ENGAGED initialised"
 
 
 def test_an_operator_who_may_not_load_initialises_where_the_library_is_there(fresh: Launch) -> None:

@@ -15,6 +15,7 @@ from tests.conftest import MakeServer
 from tests.support.processes import Children
 from tests.support.resp import RawLine, ReplyError
 from tests.support.server import RealServer, binary
+from tests.support.tls import free_port
 from tests.support.waiting import eventually
 
 
@@ -54,6 +55,17 @@ def test_a_server_that_cannot_start_reports_its_own_log(server_kind: str) -> Non
     with pytest.raises(local.LocalServerFailed, match="maxmemory"):
         server.start()
     assert not server.directory.exists()
+
+
+def test_a_server_that_was_killed_names_the_signal(children: Children) -> None:
+    """Whoever tries things out learns what ended the server, although it could not say so itself."""
+    child = children.python("-m", "ops.cli", "server", "--port", str(free_port()))
+    child.wait_for("answers at")
+    pid = child.process.pid
+    (server,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    os.kill(int(server), signal.SIGKILL)
+    assert child.wait(20) == 69
+    assert " ".join(child.output.split()).endswith("it was killed by SIGKILL")
 
 
 def test_a_server_that_never_gets_ready_is_given_up_within_the_bound(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from killswitch import Agent, Blocked, Code, Mode, clock
+from killswitch import Agent, Blocked, Code, Mode, Verdict, clock
 from killswitch.clock import NS_PER_MS
 from tests.support.agents import PATIENCE_S, blocked_code, closes_with, last_pass_ns, open_epoch, stays_closed
 from tests.support.switch import STATE, Switch
@@ -47,6 +47,16 @@ def test_an_engaged_scope_closes_its_followers_only(switch: Switch) -> None:
     assert [(s.scope, s.mode) for s in status.scopes if s.mode is not Mode.SAFE] == [(PAIR, Mode.ENGAGED)]
     switch.control.reset(next(s for s in status.scopes if s.scope == PAIR).epoch, "checked", scope=PAIR)
     open_epoch(follower)
+
+
+def test_a_stop_of_a_scope_that_nobody_follows_is_not_called_quiet(switch: Switch) -> None:
+    """It may be a slip of the pen while what was meant trades on: nothing is proved, and the note says so."""
+    open_epoch(switch.agent(scopes=(PAIR,)))
+    open_epoch(switch.agent())
+    outcome = switch.control.engage("slip", scope="symbol:EURUDS", wait_s=5)
+    assert (outcome.verdict, outcome.members) == (Verdict.UNCERTAIN, ())
+    assert outcome.note == f"no worker follows symbol:EURUDS, so this stopped nobody; followed are {PAIR}"
+    assert switch.control.engage("meant", scope=PAIR, wait_s=20).verdict is Verdict.QUIET
 
 
 def test_the_reset_of_a_scope_never_opens_a_closed_switch(switch: Switch) -> None:

@@ -122,7 +122,7 @@ def test_the_end_of_a_wait_is_in_the_row_of_its_stop(switch: Switch, shell: Shel
     open_epoch(agent)
     quiet = shell.run("engage", "-r", "one", "--wait", "20", "--output", "json").json
     switch.raw("FCALL", "ks_beat", 1, STATE, 1, "ghost", 0, 0, 1, 60_000, 60_000, "life")
-    uncertain = shell.run("engage", "-r", "two", "--wait", "0.2", "--output", "json").json
+    uncertain = shell.run("engage", "-r", "two", "--wait", "2", "--output", "json").json
     shell.run("engage", "-r", "three")
     entries = shell.run("audit", "list", "-n", "3", "--output", "json").json["entries"]
     assert [entry["reason"] for entry in entries] == ["one", "two", "three"]

@@ -89,6 +89,9 @@ def mishaps(server: RealServer) -> dict[str, dict[str, str]]:
         "unix": f"unix://:{CANARY}@/nowhere.sock",
     }
     found = {name: {"KILLSWITCH_REDIS_URL": url} for name, url in told.items()}
+    places = (f"rediss+sentinel://:{CANARY}/0", f"syslog://user:{CANARY}@host:abc", f"https://logs.example/{CANARY}")
+    found |= {f"anchors {place[:6]}": {**good, "KILLSWITCH_ANCHORS": place} for place in places}
+    found["anchors away"] = {**good, "KILLSWITCH_ANCHORS": f"rediss+sentinel://:{CANARY}@127.0.0.1:1/m/0"}
     found["short key"] = {**good, "KILLSWITCH_AUDIT_KEY": CANARY[:8]}
     found["sink"] = {**good, "KILLSWITCH_SINKS": f"venue=tcp://user:{CANARY}@host:1"}
     found["misspelt"] = {**good, "KILLSWITCH_REDIS_PASWORD": CANARY}
@@ -112,7 +115,8 @@ def test_no_command_tells_a_secret_however_it_fails(server: RealServer, shell: S
         with shell.monkeypatch.context() as patch:
             for variable, value in variables.items():
                 patch.setenv(variable, value)
-            for command in COMMANDS if name in ("refused", "no host") else (*COMMANDS[:2], ("preflight",)):
+            few = (*COMMANDS[:2], ("preflight",), *([("audit", "anchor")] if name.startswith("anchors") else []))
+            for command in COMMANDS if name in ("refused", "no host") else few:
                 assert_silent(shell.run("--traceback", *command), (name, command))
                 if command[0] in ("status", "engage", "preflight"):
                     assert_silent(shell.run(*command, "--output", "json"), (name, command))

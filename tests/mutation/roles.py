@@ -52,6 +52,25 @@ MUTANTS = (
         "a stolen credential of any worker permits trading",
     ),
     Mutant(
+        "repair-asks-for-more-than-it-may",
+        "roles",
+        "killswitch/store/lua/common.lua",
+        "  while redis.call('RENAMENX', key,",
+        "  while redis.call('EXISTS', key .. ':damaged:' .. show(now)) == 1 do now = now + 1 end\n"
+        "  while redis.call('RENAMENX', key,",
+        ("tests/integration/test_roles.py", "-k", "redis and in_the_way"),
+        "one SET by hand on the seals, and nobody but an operator can seal again",
+    ),
+    Mutant(
+        "worker-may-not-ask-for-its-score",
+        "roles P6",
+        _ROLES,
+        "zrangebyscore zscore ",
+        "zrangebyscore ",
+        ("tests/integration/test_roles.py", "-k", "redis and row_was_lost"),
+        "what a beat does about a row that was lost is refused under the printed rules",
+    ),
+    Mutant(
         "stop-ends-at-a-refused-set",
         "P1 roles",
         _SWITCH,

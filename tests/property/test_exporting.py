@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from killswitch.clock import wall_text
 from killswitch.core.chain import Chain, RawEntry
-from killswitch.core.exporting import COLUMNS, Recorded, csv_header, csv_line, json_line, parse_json_line
+from killswitch.core.exporting import COLUMNS, Recorded, csv_header, csv_line, json_line, parse_json_line, shown_apart
 from tests.support.records import PREFIX, change
 
 NAMES = ["epoch", "scope", "from", "to", "reason", "actor", "via", "op", "at_ms", "kind", "verdict", "pending", "x"]
@@ -33,7 +34,25 @@ def test_a_json_line_holds_all_of_an_entry(words: tuple[bytes, ...], sealed: boo
     assert line.isascii()
     assert line.isprintable()
     assert parse_json_line(line) == item
+    assert shown_apart(line, item, wall_text) == ()
     assert json.loads(line)["number"] == (7 if sealed else None)
+
+
+@given(data=st.data(), sealed=st.booleans())
+def test_each_value_that_is_shown_is_made_of_what_was_sealed(data: st.DataObject, sealed: bool) -> None:
+    """Whatever is altered, added, taken out or told twice beside the fields is named; its form alone is nothing."""
+    entry = change(3, reason="bad prices")
+    item = Recorded(entry, Chain(PREFIX).seal(7, "", entry) if sealed else None)
+    honest = json.loads(json_line(item, wall_text))
+    assert shown_apart(json.dumps(honest, indent=1, ensure_ascii=False), item, wall_text) == ()
+    name = data.draw(st.sampled_from([*(one for one in honest if one != "fields"), "note"]))
+    value: Any = data.draw(st.text() | st.integers() | st.floats() | st.none() | st.booleans() | st.just([]))
+    assume(json.dumps(value) != json.dumps(honest.get(name, "no such value")))
+    assert shown_apart(json.dumps({**honest, name: value}), item, wall_text) == (name,)
+    twice = f"{{{json.dumps(name)}:{json.dumps(value)},{json.dumps(honest)[1:]}"
+    assert shown_apart(twice, item, wall_text) == (name,)
+    if name in honest:
+        assert shown_apart(json.dumps({k: v for k, v in honest.items() if k != name}), item, wall_text) == (name,)
 
 
 @settings(max_examples=60)

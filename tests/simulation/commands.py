@@ -194,6 +194,16 @@ def rename(store: Store, words: Words) -> Any:
     return OK
 
 
+@command("RENAMENX", 3, "write")
+def renamenx(store: Store, words: Words) -> Any:
+    if store.find(words[0]) is None:
+        raise ReplyError("ERR no such key")
+    if store.find(words[1]) is not None:
+        return 0
+    rename(store, words)
+    return 1
+
+
 @command("PTTL", 2)
 def pttl(store: Store, words: Words) -> Any:
     if store.find(words[0]) is None:

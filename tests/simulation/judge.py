@@ -44,13 +44,15 @@ def _is_excused(history: History, violation: Violation) -> bool:
 
 
 def _arrives_after_the_proof(run: Run) -> Iterator[Violation]:
-    """S1, by the moment of the gate pass: after a loss of all memory epochs count from one again, and an order under a
-    permission that was given afterwards carries a token below that of an older proof."""
+    """S1, but after a loss of all memory by the moment of the gate pass: then epochs count from one again, and an order
+    under a permission that was given afterwards carries a token below that of an older proof."""
+    lost = min((event["t"] for event in run.of("lost")), default=1 << 62)
     passed = {(event["worker"], event["order"]): event["start"] for event in run.of("pass2")}
     for op, end, _ in _proofs(run):
         for event in run.of("arrive"):
-            old = event["token"] < end["epoch"] and passed[event["worker"], event["order"]] <= end["t"]
-            if old and event["t"] > end["t"] and event["accepted"] and run.follows(event["worker"], op["scope"]):
+            old = event["token"] < end["epoch"] and end["t"] < event["t"] and event["accepted"]
+            before = event["t"] < lost or passed[event["worker"], event["order"]] <= end["t"]
+            if old and before and run.follows(event["worker"], op["scope"]):
                 text = f"order {event['order']} of {event['worker']} under {event['token']} arrived after"
                 yield Violation("S1", event["t"], f"{text} {end['result']} at epoch {end['epoch']}")
 

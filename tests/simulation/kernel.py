@@ -134,6 +134,7 @@ class Process:
         self.deferred: list[tuple[Task, int, tuple[Any, ...]]] = []
         self.tasks: list[Task] = []
         self.on_death: list[Callable[[], None]] = []
+        self.on_held_up: Callable[[], None] = lambda: None  # while one of its threads is, where it decides most
         self._ppm = ppm
         self._offset_ns = offset_ns
 
@@ -240,7 +241,12 @@ class Kernel:
         """A place at which the running task may be held up, if the run says so."""
         chance = self.chances.get(name)
         if chance is not None and not self.is_over and self.rng.random() < chance * self.heat and self._may_be_held():
-            self.sleep(min(self.pause_ns(), max(self.calm_from - self.now, 0)))
+            pause_ns = min(self.pause_ns(), max(self.calm_from - self.now, 0))
+            if self.heat > 1.0:
+                # What a pause breaks is seen only by others of its process that go on meanwhile.
+                moment = self.now + int(self.rng.random() * pause_ns)
+                self.at(moment, self.running().process.on_held_up)
+            self.sleep(pause_ns)
 
     def _may_be_held(self) -> bool:
         return self.current is not None and self.current.process.is_held_up

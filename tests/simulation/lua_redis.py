@@ -25,6 +25,8 @@ Words = tuple[bytes, ...]
 
 _SHEBANG = re.compile(r"#!lua([^\n]*)\n")
 _ERROR, _STATUS, _FLAT, _NESTED = 0, 1, 2, 3
+_BYTES = {bytes}
+_PLAIN = {bytes, int, type(None)}
 
 
 class Host(Protocol):
@@ -85,17 +87,15 @@ class _Interpreter:
         if self.host is None:
             return None, _ERROR, b"ERR redis.call can only be called inside a script invocation"
         try:
-            for word in words:
-                if type(word) is not bytes:
-                    words = tuple(map(_argument, words))
-                    break
+            if set(map(type, words)) != _BYTES:
+                words = tuple(map(_argument, words))
             reply = self.host.script_command(words)
         except ReplyError as error:
             return None, _ERROR, str(error).encode("utf-8", "replace")
         kind = type(reply)
         if kind is bytes or kind is int:
             return reply
-        return _for_lua(reply)
+        return False if reply is None else _for_lua(reply)
 
     def _decode(self, text: Any, null: Any) -> Any:
         """cjson.decode. Raises ValueError, which Lua sees as an error."""
@@ -158,20 +158,13 @@ def _for_lua(reply: Any) -> Any:
     """A reply in the form that host.lua takes apart."""
     if type(reply) is Status:
         return None, _STATUS, bytes(reply)
-    plain = _in_resp2(reply)
+    plain = reply if type(reply) is list else _in_resp2(reply)
     if type(plain) is not list:
         return plain
-    row: list[Any] = [None, _FLAT]
-    for item in plain:
-        kind = type(item)
-        if kind is bytes or kind is int:
-            row.append(item)
-        elif item is None:
-            row.append(False)
-        else:
-            row = [None, _NESTED]
-            _row(plain, row)
-            break
+    if _PLAIN.issuperset(map(type, plain)):
+        return None, _FLAT, *[False if item is None else item for item in plain]
+    row: list[Any] = [None, _NESTED]
+    _row(plain, row)
     return tuple(row)
 
 

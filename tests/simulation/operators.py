@@ -127,7 +127,7 @@ class Operator:
 
     def _look(self, scope: str | None) -> int:
         """The epoch on record, by the tool for it, or with no more than redis-cli."""
-        if self._kernel.rng.random() < 0.75:
+        if self._kernel.rng.random() < 0.88:
             field = f"{scope or SWITCH}:epoch"
             found = self._by_hand("HGET", LEDGER, field)
             return int(found) if isinstance(found, bytes) and found.isdigit() else 0

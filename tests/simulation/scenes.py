@@ -158,3 +158,17 @@ class Scenes(ServerFaults):
         self._world.at_next("stop stands", stopped)
         if self._rng.random() < 0.7:
             self._world.urge("engage", self._lease_ns // 3)
+
+    def _ponder(self) -> None:
+        """Between a signal and its order somebody is held up through a stop, and until another permission stands."""
+        found = self._somebody()
+        if found is None:
+            return
+        found.ponder()
+        self._world.urge("engage", self._lease_ns // 3)
+        later = self._leases(0.2, 0.5)
+
+        def stopped() -> None:
+            self._kernel.at(self._kernel.now + later, self._world.urge, "permit", self._lease_ns // 10)
+
+        self._world.at_next("stop stands", stopped)

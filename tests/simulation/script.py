@@ -53,7 +53,7 @@ def _operate(world: World, operator: Operator) -> None:
         operator.doze(max(int(rng.gauss(world.plan.hot_ns, lease_ns / 3)), 10 * MS))
         operator.engage(None, rng.choice((None, 0.0014 * world.plan.lease_ms)))
     while kernel.now < end:
-        urgent = operator.doze(min(log_uniform(rng, 10 * MS, 2 * lease_ns), end - kernel.now))
+        urgent = operator.doze(min(log_uniform(rng, max(10 * MS, world.plan.rest_ns), 2 * lease_ns), end - kernel.now))
         if kernel.now >= end:
             return
         if urgent == "engage":
@@ -92,6 +92,9 @@ def _close(world: World, closer: Operator) -> None:
         closer.initialise()
     traders = list(world.traders.values())
     _until(kernel, quiet_ns + 2 * SECOND, lambda: all(trader.is_settled(quiet_ns) for trader in traders))
+    # A membership that was lost comes back by beats only; until then an engagement rightly says that nobody is there.
+    beat_ns = int(1.2 * world.plan.beat_ms * MS)
+    _until(kernel, quiet_ns + 2 * SECOND + beat_ns, lambda: all(world.is_member(trader) for trader in traders))
     for _ in range(3):
         for trader in world.lost_members():
             if closer.leave_for(trader.worker_id):
@@ -101,7 +104,7 @@ def _close(world: World, closer: Operator) -> None:
         if world.closing == Verdict.QUIET:
             break
     _permit_all(world, closer)
-    if world.rng.random() < 0.05:
+    if world.rng.random() < 0.01:
         kernel.sleep(4 * SECOND)  # nobody may close of its own accord
     for trader in traders:
         trader.is_leaving = True
@@ -112,7 +115,7 @@ def _close(world: World, closer: Operator) -> None:
 
 def _until(kernel: Kernel, limit_ns: int, condition: Callable[[], bool]) -> None:
     while kernel.now < limit_ns and not condition():
-        kernel.sleep(10 * MS)
+        kernel.sleep(20 * MS)
 
 
 def _permit_all(world: World, closer: Operator) -> None:

@@ -76,7 +76,22 @@ class ServerFaults(Trouble):
             host.by_hand("FLUSHALL")
 
     def _swap(self) -> None:
-        """The value changes and nobody is told."""
+        """The value changes and nobody is told; perhaps it comes back once a stop stands."""
+        self._swapped()
+        if self._rng.random() < 0.5:
+            lease_ns = self._world.plan.lease_ms * MS
+
+            def stopped() -> None:
+                self._kernel.at(self._kernel.now + log_uniform(self._rng, MS, lease_ns), back)
+
+            def back() -> None:
+                if self._kernel.now < self._world.plan.faults_ns:
+                    self._swapped()
+
+            self._world.at_next("stop stands", stopped)
+            self._world.urge("engage", lease_ns // 3)
+
+    def _swapped(self) -> None:
         host = self._master
         if host.state() == "listening":
             self._note("SWAPDB", "begin", host.host)
@@ -132,9 +147,10 @@ class ServerFaults(Trouble):
             self._stops_refusing()
             self._note("fail-over", "begin", host.host)
             host.observer.lose("failed over")
-            made = world.new_redis(redis.snapshot() if planned else data, redis.replid)
+            last = host.redis if planned else redis  # it may have been restarted meanwhile
+            made = world.new_redis(last.snapshot() if planned else data, last.replid)
             if planned:
-                redis.refusing = "READONLY"  # the old master lives on as a replica, and its connections with it
+                last.refusing = "READONLY"  # the old master lives on as a replica, and its connections with it
             else:
                 host.kill(silently=self._rng.random() < 0.3)
             world.master = world.add_host(made, is_promoted=True).host

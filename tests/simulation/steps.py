@@ -181,6 +181,7 @@ WRITES = st.one_of(
     _words("UNLINK", keys, keys),
     _words("APPEND", keys, texts),
     _words("RENAME", keys, keys),
+    _words("RENAMENX", keys, keys),
     _words(st.sampled_from(["EXPIRE", "PEXPIRE"]), keys, st.sampled_from([-1, 0, 2, 50, 60_000, "x", 2**62])),
     _words("PEXPIRE", keys, milliseconds, st.sampled_from(["NX", "XX", "GT", "LT", "FOO"])),
     _words("PERSIST", keys),

@@ -16,22 +16,34 @@ from tests.simulation.runner import run_seeds
 from tests.simulation.timeline import COLUMNS, timeline
 
 ROOT = Path(__file__).parents[2]
-SEEDS = 1000 if os.environ.get("CI") else 300
-SEARCHED = 1500
+SEEDS = 5000 if os.environ.get("CI") else 300
+SEARCHED = 3000
 """Seeds in which a break must be found. Where the one that found it last finds it no more, the rest are tried."""
 
 FOUND_LAST = {
-    "permit-after-check": 30,
-    "late-answer-trusted": 46,
+    "permit-after-check": 1,
+    "lease-from-receipt": 547,
+    "late-answer-trusted": 304,
+    "read-before-close": 26,
+    "picture-before-socket": 396,
     "push-ignored": 1,
-    "socket-not-asked": 7,
-    "join-order-worker": 10,
-    "beat-always-closed": 27,
-    "permits-not-counted": 1,
-    "join-order-operator": 40,
-    "quiet-without-ack": 1,
+    "socket-not-asked": 64,
+    "stale-signal": 18,
+    "join-order-worker": 49,
+    "beat-always-closed": 70,
+    "permits-not-counted": 130,
+    "join-order-operator": 239,
+    "quiet-without-ack": 19,
+    "epochs-forgotten": 31,
+    "reset-without-epoch": 259,
+    "no-incarnation-check": 107,
+    "late-beat-accepted": 10,
+    "rival-ignored": 105,
+    "epoch-not-raised": 14,
+    "renewal-despite-refusal": 232,
 }
-"""Where to look first: `python -m tests.simulation --mutant NAME --seeds 3000` tells it anew."""
+"""A seed that shows each break. Made by `python -m tests.simulation --seeds 3000 --mutants`, and to be made anew when
+what a seed stands for has changed: otherwise the tests search, which takes minutes."""
 
 
 @pytest.mark.timeout(600)
@@ -45,7 +57,7 @@ def test_no_seed_breaks_a_property() -> None:
 @pytest.mark.parametrize("name", sorted(MUTANTS))
 def test_every_break_of_the_protocol_is_found(name: str) -> None:
     """A world in which a broken protocol gets through says nothing about a whole one."""
-    first = FOUND_LAST.get(name, 1)
+    first = FOUND_LAST[name]
     assert run_seeds(first, 1, mutant=name, jobs=1) or run_seeds(1, SEARCHED, mutant=name, enough=1)
 
 
@@ -64,7 +76,7 @@ def test_the_same_seed_is_the_same_run_in_every_process(tmp_path: Path) -> None:
 
 def test_a_run_tells_its_story() -> None:
     """The timeline is readable on a terminal, and marks what was wrong."""
-    verdict = simulate(1, "push-ignored")
+    verdict = simulate(10, "push-ignored")
     assert verdict.violations, "a worker that ignores announcements was not found out"
     lines = list(timeline(verdict.history, verdict.violations))
     assert max(len(line) for line in lines) <= COLUMNS
@@ -74,6 +86,6 @@ def test_a_run_tells_its_story() -> None:
 
 def test_a_run_is_one_that_every_judge_understands(tmp_path: Path) -> None:
     """The history of a run survives its file and names only known kinds of events."""
-    verdict = simulate(12, None)
+    verdict = simulate(11, None)
     verdict.history.write(tmp_path / "run.jsonl")
     assert len(History.read(tmp_path / "run.jsonl")) == len(verdict.history)

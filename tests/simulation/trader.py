@@ -52,11 +52,13 @@ class Trader:
         self._rng: Random = kernel.rng
         self._dozing: list[Task] = []
         self._awaited: list[tuple[bool, Callable[[], None]]] = []
+        self._ponders = False
         self._orders = 0
         self._answered = -1  # when it asked for what it read last
         self._passed: set[str] = set()
         self._confirmed_ns: int | None = None
         process.on_death.append(self._died)
+        process.on_held_up = self.alert
 
     @property
     def is_alive(self) -> bool:
@@ -140,6 +142,8 @@ class Trader:
 
     def _order(self, agent: Agent, epoch: int) -> bool:
         self._kernel.point("signal-order")
+        if self._ponders:
+            self._held_up_through_a_stop()
         self._orders += 1
         order, reduces = f"{self.name}-{self._orders}", self._rng.random() < 0.3
         start = self._kernel.now
@@ -154,6 +158,16 @@ class Trader:
         except Blocked:
             return False
         return True
+
+    def ponder(self) -> None:
+        """The next thread that has a signal is held up with it until the gate was closed and has opened again."""
+        self._ponders = True
+
+    def _held_up_through_a_stop(self) -> None:
+        self._ponders = False
+        task = self._kernel.running()
+        self.when(False, lambda: self.when(True, task.wake))
+        self._kernel.park(self._kernel.calm_from)
 
     def _released(self, order: str) -> None:
         if order in self._passed and not self._kernel.is_over:
@@ -213,7 +227,8 @@ class Trader:
 
 
 def gates_shown(plain: Callable[[Gate, Picture], None]) -> Callable[[Gate, Picture], None]:
-    """`Gate.show` that also tells the trader whose gate it is."""
+    """`Gate.show` that also tells the trader whose gate it is, from the beginning of a run on."""
+    _OWNERS.clear()  # otherwise whole worlds would outlive their runs
 
     def show(gate: Gate, picture: Picture) -> None:
         plain(gate, picture)

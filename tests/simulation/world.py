@@ -184,6 +184,12 @@ class World:
         """Who may still be in the membership and is not coming back."""
         return [trader for trader in self.traders.values() if not trader.is_alive]
 
+    def is_member(self, trader: Trader) -> bool:
+        """Whether the membership names it, or need not, because it is gone or about to go."""
+        rows = self.hosts[self.master].redis.store.values.get(f"{PREFIX}:workers".encode())
+        is_named = isinstance(rows, dict) and trader.worker_id.encode() in rows
+        return is_named or not trader.is_alive or trader.is_leaving
+
     def closed(self) -> list[str]:
         """Each living worker that is closed though all is well and permitted, with its reason. None where a command
         held up in the network engaged once more."""

@@ -126,9 +126,10 @@ class Library:
         return [int(word) for word in self.ledger()["deadman"].split()[:4]]
 
     def age_deadman(self, by_ms: int) -> None:
-        """As if its end had come nearer by so much: what the clock of the server does, without the wait."""
-        epoch, ends, life, every, name = self.ledger()["deadman"].split()
-        self.raw("HSET", self.keys.ledger, "deadman", f"{epoch} {int(ends) - by_ms} {life} {every} {name}")
+        """As if the clock of the server had moved on by so much since, or had been set back by a negative time."""
+        epoch, ends, life, every, name, seen = self.ledger()["deadman"].split()
+        words = f"{epoch} {int(ends) - by_ms} {life} {every} {name} {int(seen) - by_ms}"
+        self.raw("HSET", self.keys.ledger, "deadman", words)
 
     def permit(self) -> int:
         """Engages, resets, and returns the epoch of the permission."""
@@ -154,7 +155,8 @@ class Library:
     ) -> Answer:
         keys = self._state_keys(scopes)
         last = {"line": fields.pop("line")} if "line" in fields else {}
-        fields = {"scopes": ",".join(scopes), **fields, **last}
+        first = {"stop_epoch": fields.pop("stop_epoch")} if "stop_epoch" in fields else {}
+        fields = {**first, "scopes": ",".join(scopes), **fields, **last}
         pairs = [text for pair in fields.items() for text in pair]
         number = next(_NONCE) if nonce is None else nonce
         words: list[str | int] = [number, worker, seen, int(closed), held, ttl_ms, retain_ms, instance, *pairs]

@@ -30,7 +30,7 @@ PUBLIC = {
     "NotAsAnchored", "Observation", "Observer", "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "PermissionEnded",
     "Permit", "Preflight", "PreflightReport", "QueueFacts", "ROLES", "RecordFeed", "RecordNews", "Renewer", "Role",
     "Scope", "Sealing", "Settings", "SettingsError", "SinkAddress", "Standing", "StoreRefused", "StoreUnavailable",
-    "SwitchState", "Verdict", "Verification", "View", "__version__", "printable", "source_faults",
+    "SwitchState", "Told", "Verdict", "Verification", "View", "__version__", "printable", "read_told", "source_faults",
 }  # fmt: skip
 
 

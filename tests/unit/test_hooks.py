@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -105,12 +106,36 @@ def test_what_was_told_before_the_end_is_still_heard_and_it_may_begin_again() ->
     hooks.tell(1)
     hooks.end()
     eventually(lambda: heard == [1], why="it was told before")
-    thread = hooks._lanes[0]._thread
-    assert thread is not None
-    thread.join(5)
-    assert not thread.is_alive()
+    eventually(lambda: hooks._lanes[0]._thread is None, why="the thread ends")
     hooks.tell(2)
     eventually(lambda: heard == [1, 2], why="it is told again")
+
+
+def test_what_is_told_while_the_thread_ends_is_heard_at_once() -> None:
+    """An agent that is closed and started again loses no news, nor has them wait for the next."""
+    hooks: Hooks[int] = Hooks()
+    heard: list[int] = []
+    hooks.add(heard.append)
+
+    class Late(deque[int]):
+        """Something is put in just after the ending thread has found nothing."""
+
+        idle = ending = False
+
+        def __bool__(self) -> bool:
+            found = len(self) > 0
+            if not found and self.ending:
+                self.ending = False
+                hooks.tell(2)
+            self.idle = not found and heard == [1]
+            return found
+
+    waiting = hooks._lanes[0]._waiting = Late(maxlen=9)
+    hooks.tell(1)
+    eventually(lambda: waiting.idle, why="it was told before, and nothing waits")
+    waiting.ending = True
+    hooks.end()
+    eventually(lambda: heard == [1, 2], timeout_s=5, why="the late one is heard")
 
 
 def test_child_of_a_fork_keeps_the_callbacks_and_not_what_waited() -> None:

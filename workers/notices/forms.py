@@ -13,14 +13,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from killswitch import clock
+from killswitch import clock, read_told
 from workers.notices.notice import Notice, Part
 
 __all__ = ["VERSION", "body", "signed", "slack_text"]
 
 VERSION = 1
 _NO_WIDTH = "\u200b"
-_MODES = ("SAFE", "REDUCING", "ENGAGED")
 
 
 def body(notice: Notice, form: str) -> bytes:
@@ -38,12 +37,6 @@ def signed(payload: bytes, key: bytes | None, at_s: int) -> Mapping[str, str]:
     return {"X-Killswitch-Timestamp": str(at_s), "X-Killswitch-Signature": f"v1={digest}"}
 
 
-def _mode(text: str) -> str:
-    """What a state text permits: whatever is neither SAFE nor REDUCING to the letter is a stop."""
-    word = text.partition(" (")[0]
-    return word if word in _MODES else "ENGAGED"
-
-
 def _change(part: Part) -> dict[str, Any]:
     return {
         "entry": part.entry,
@@ -51,7 +44,7 @@ def _change(part: Part) -> dict[str, Any]:
         "epoch": part.epoch,
         "from": part.before,
         "to": part.after,
-        "mode": _mode(part.after),
+        "mode": part.mode or read_told(part.after, part.via).mode,
         "reason": part.reason,
         "actor": part.actor,
         "via": part.via,

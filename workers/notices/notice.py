@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from killswitch import AuditEntry, FeedItem, FeedLook, printable
+from killswitch import AuditEntry, FeedItem, FeedLook, Mode, SwitchState, printable, read_told
 
 __all__ = ["Notice", "Part", "Permission", "Proof", "of_item", "of_permission", "of_several", "trial_notice"]
 
@@ -27,7 +27,8 @@ class _Strict(BaseModel):
 
 
 class Part(_Strict):
-    """A change: of the switch (`scope` is "switch") or of a part of the fleet."""
+    """A change: of the switch (`scope` is "switch") or of a part of the fleet. `mode` is there where a look at the key
+    told what `after` leaves open."""
 
     entry: Text
     scope: Text
@@ -38,6 +39,7 @@ class Part(_Strict):
     actor: Text
     via: Text
     at_ms: Whole
+    mode: Mode | None = None
 
 
 class Proof(_Strict):
@@ -80,20 +82,28 @@ def _line(text: str) -> str:
     return shown if len(shown) <= _MOST_TEXT else shown[:_MOST_TEXT] + "…"
 
 
-def _part(entry: AuditEntry) -> Part:
+def _looked(entry: AuditEntry, switch: SwitchState) -> Mode | None:
+    """The mode, where only the key tells it: of a permission by hand with a limit in time, while it is in force."""
+    told = read_told(entry.after, entry.via)
+    same = switch.recorded and (entry.scope, entry.epoch) == (switch.scope, switch.epoch)
+    return told.under(switch).mode if told.maybe and same else None
+
+
+def _part(entry: AuditEntry, look: FeedLook) -> Part:
     texts = {name: _line(getattr(entry, name)) for name in ("scope", "before", "after", "reason", "actor", "via")}
-    return Part(entry=_line(entry.entry_id), epoch=entry.epoch, at_ms=entry.at_ms, **texts)
+    mode = _looked(entry, look.switch)
+    return Part(entry=_line(entry.entry_id), epoch=entry.epoch, at_ms=entry.at_ms, mode=mode, **texts)
 
 
-def of_item(switch: str, item: FeedItem) -> Notice:
-    """Tells one entry of the record."""
+def of_item(switch: str, item: FeedItem, look: FeedLook) -> Notice:
+    """Tells one entry of the record, which `look` found."""
     entry, outcome = item.entry, item.entry.outcome
     proof = None
     if outcome is not None:
         pending, verdict = _line(outcome.pending), _line(outcome.verdict)
         proof = Proof(verdict=verdict, waited_ms=outcome.waited_ms, members=outcome.members, pending=pending)
     event: Literal["change", "outcome"] = "change" if item.is_change else "outcome"
-    return Notice(id=entry.entry_id, event=event, switch=switch, parts=(_part(entry),), count=1, proof=proof)
+    return Notice(id=entry.entry_id, event=event, switch=switch, parts=(_part(entry, look),), count=1, proof=proof)
 
 
 def of_several(switch: str, items: Sequence[FeedItem], look: FeedLook) -> Notice:
@@ -103,7 +113,7 @@ def of_several(switch: str, items: Sequence[FeedItem], look: FeedLook) -> Notice
         if item.is_change:
             newest.pop(item.entry.scope, None)
             newest[item.entry.scope] = item.entry
-    parts = tuple(map(_part, list(newest.values())[-_MOST_PARTS:]))
+    parts = tuple(_part(entry, look) for entry in list(newest.values())[-_MOST_PARTS:])
     name = f"{items[0].entry.entry_id}_{items[-1].entry.entry_id}"
     return Notice(id=name, event="several", switch=switch, parts=parts, count=len(items), now=_line(look.switch.text))
 

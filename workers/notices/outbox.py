@@ -64,7 +64,8 @@ class Outbox:
                 pipe.multi()
                 pipe.set(key, after.text())
                 for notice in notices:
-                    job = queues.send_notice(self._connection, webhook, notice.model_dump(mode="json"), pipeline=pipe)
+                    told = notice.model_dump(mode="json", exclude_defaults=True)  # an older worker may have the job
+                    job = queues.send_notice(self._connection, webhook, told, pipeline=pipe)
                     pipe.zadd(self._open_key(webhook), {job.id: until_ms})
                 pipe.execute()
             except WatchError:

@@ -63,7 +63,7 @@ def plan(
     notices: list[Notice] = []
     if items and room > 0:
         one_by_one = len(items) <= room and not crowded
-        notices = [of_item(prefix, item) for item in items] if one_by_one else [of_several(prefix, items, look)]
+        notices = [of_item(prefix, item, look) for item in items] if one_by_one else [of_several(prefix, items, look)]
         room = room - len(notices) if one_by_one else 0
         place = replace(place, at=items[-1].entry.entry_id)
     ending = _ending(look, prefix, place.told)[: max(room, 0)]

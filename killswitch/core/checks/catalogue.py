@@ -44,7 +44,7 @@ CHECKS: tuple[Check, ...] = (
     _check(
         "library",
         server.library,
-        "library members",
+        "library",
         "A gate opens only under the very library that it was tested with.",
     ),
     _check("writes", server.writes, "library probe", "Who cannot engage cannot trade: gates stay closed."),

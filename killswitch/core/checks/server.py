@@ -77,10 +77,14 @@ def library(facts: Facts) -> Judged:
     if not found.loaded:
         text = "the function library is not loaded"
         return skip(f"{text} yet") if facts.before_init else fail(text, "killswitch init")
-    if facts.before_init and found.version < found.wanted and facts.members == ():
-        return skip(f"version {found.version} will be replaced, and no worker runs under it")
     if found.version != found.wanted:
+        # One library serves every prefix of a server, and the members of one tell nothing of the fleets under others.
         remedy = "`killswitch init` of the newest release, then workers of that release"
+        if facts.before_init:
+            remedy = (
+                "a launch replaces no library, because every fleet of this server would close under another: where "
+                f"none needs version {found.version} any more, {remedy}, then launch again"
+            )
         return fail(f"version {found.version}, this release needs {found.wanted}", remedy)
     if found.same is False:
         return fail(

@@ -152,9 +152,9 @@ local function incarnation()
   }
 end
 
+-- Asks nothing first: who may move a key aside need not be able to read what was moved there before.
 local function set_aside(key, now)
-  while redis.call('EXISTS', key .. ':damaged:' .. show(now)) == 1 do now = now + 1 end
-  redis.call('RENAME', key, key .. ':damaged:' .. show(now))
+  while redis.call('RENAMENX', key, key .. ':damaged:' .. show(now)) == 0 do now = now + 1 end
 end
 
 -- Runs a write; when a wrong type or an exhausted stream is in the way, moves it aside and runs it again. Any other
@@ -204,14 +204,20 @@ local function next_epoch(n, scope)
 end
 
 -- Gives a change its epoch, its ledger record and its audit entry. The entry is written first: where it cannot be,
--- nothing is recorded at all.
+-- nothing is recorded at all. `change.limit`: what somebody has to renew, see deadman.lua. Of the switch it is always
+-- said whether there is any, so that a field which was lost, or is of another change, never reads as no limit.
 local function record(n, scope, now, change)
   local epoch = next_epoch(n, scope)
   mend(now, 'XADD', n.audit, '*', 'epoch', show(epoch), 'scope', scope, 'from', change.from, 'to', change.to,
     'reason', change.reason, 'actor', change.actor, 'via', change.via, 'op', change.op or '', 'at_ms', show(now))
-  mend(now, 'HSET', n.ledger, 'epoch', show(epoch), scope .. ':token', change.token, scope .. ':epoch', show(epoch),
+  local fields = { 'epoch', show(epoch), scope .. ':token', change.token, scope .. ':epoch', show(epoch),
     scope .. ':text', change.to, scope .. ':actor', change.actor, scope .. ':reason', change.reason,
-    scope .. ':via', change.via, scope .. ':at_ms', show(now))
+    scope .. ':via', change.via, scope .. ':at_ms', show(now) }
+  if scope == 'switch' then
+    fields[#fields + 1] = 'deadman'
+    fields[#fields + 1] = change.limit and show(epoch) .. ' ' .. change.limit or '-'
+  end
+  mend(now, 'HSET', n.ledger, unpack(fields))
   return epoch
 end
 
@@ -225,6 +231,17 @@ local function noted(n, seen)
   local text = mode_of(seen) == 'ENGAGED' and redis.pcall('GETRANGE', n.note, 0, MAX_TEXT - 1) or ''
   if failed(text) or text == '' then return '' end
   return ', noted beside it: ' .. clean(text, '')
+end
+
+-- The drill that is under way, as its text; '' for none. What has no end, or a later one than any drill, another hand wrote:
+-- it neither keeps everybody from drilling nor is it acknowledged.
+local LONGEST_DRILL_MS = 600000
+
+local function drill_under_way(n)
+  local run = redis.pcall('GETRANGE', n.drill, 0, MAX_TEXT)
+  if failed(run) or run == '' then return '' end
+  local left = redis.call('PTTL', n.drill)
+  return left >= 0 and left <= LONGEST_DRILL_MS and run or ''
 end
 
 -- A key that was changed by hand gets its epoch and entry from whoever comes by first. Returns the record that holds then.

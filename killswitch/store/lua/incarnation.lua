@@ -8,6 +8,13 @@ local function policy_of(text)
   return POLICIES[text or ''] and text or 'halt'
 end
 
+-- Writes a stop into the state, if this user may. That is asked first: where it may not it would try again with every beat,
+-- and each refusal goes into the server's log of them.
+local function put_stop(n, text)
+  if redis.acl_check_cmd and not redis.acl_check_cmd('SET', n.state, text) then return false end
+  return not failed(redis.pcall('SET', n.state, text))
+end
+
 local function say_engaged(n, now, state, text, change)
   local from = shown(state)
   state.kind, state.text, state.length, state.pttl, state.ends = 'value', text, #text, -1, nil
@@ -58,7 +65,7 @@ local function settle_incarnation(n, now, state)
   end
   if permits then
     local text = 'ENGAGED Redis restarted, failed over or lost its record; permit again'
-    if failed(redis.pcall('SET', n.state, text)) then
+    if not put_stop(n, text) then
       mend(now, 'HSET', n.ledger, 'run_id', '')
       return false
     end
@@ -79,7 +86,7 @@ local function reassert(n, now, state, worker, stopped, epoch)
   if policy_of(ledger_fields(n, { 'on_failover' })[1]) ~= 'reassert' then return nil end
   local text = 'ENGAGED a stop that Redis had lost was put back by ' .. clean(worker, 'a worker')
   text = string.sub(text, 1, MAX_TEXT)
-  if failed(redis.pcall('SET', n.state, text)) then
+  if not put_stop(n, text) then
     -- A user who may not write the state: as in a new incarnation, nobody's reading confirms the permission any more.
     mend(now, 'HSET', n.ledger, 'run_id', '')
     return nil

@@ -29,9 +29,10 @@ end
 
 -- For how long (ms) nothing is known of other lives under a worker id that is a member and has no row: the server's clock
 -- jumped and ended the row, or all were silent for long. By then another life has beaten, or its lease has run out, by
--- two clocks that may be wrong (core/lease.py). nil where nothing was lost.
+-- two clocks that may be wrong (core/lease.py). nil where nothing was lost; where this user may not ask, something may be.
 local function lost_for(n, id, args, retain)
-  if type(redis.pcall('ZSCORE', n.workers, id)) ~= 'string' then return nil end
+  local score = redis.pcall('ZSCORE', n.workers, id)
+  if not score or (failed(score) and says(score, 'WRONGTYPE')) then return nil end
   local told = {}
   for i = 9, #args - 1, 2 do told[args[i]] = tonumber(args[i + 1]) end
   return told.lease_ms and told.beat_ms and math.ceil((told.lease_ms + told.beat_ms) * 1.1 / 0.9) or retain
@@ -58,8 +59,7 @@ end
 -- and by a worker to which the announcement told nothing new. Where there is anything new, that is no drill.
 local function drill_answered(n, hash, args, seen_epoch, epoch)
   if args[#args - 1] ~= 'line' or args[#args] == '' or args[4] ~= '1' or seen_epoch < epoch then return nil end
-  local run = redis.pcall('GETRANGE', n.drill, 0, MAX_TEXT)
-  local token, began_us = string.match(failed(run) and '' or run, '^(%x+) (%d+) ')
+  local token, began_us = string.match(drill_under_way(n), '^(%x+) (%d+) ')
   local before = token and redis.pcall('HGET', hash, 'drill')
   if not token or type(before) == 'table' or string.find(before or '', token .. ' ', 1, true) == 1 then return nil end
   local t = redis.call('TIME')
@@ -98,7 +98,7 @@ redis.register_function('ks_beat', function(keys, args)
   if seen_epoch > counter(n) then mend(now, 'HSET', n.ledger, 'epoch', show(seen_epoch)) end
 
   local confirmed = settle_incarnation(n, now, state)
-  local deadman = settle_deadman(n, now, state)
+  settle_deadman(n, now, state)
   local rows, epoch, engaged = {}, 0, false
   for i, key in ipairs(keys) do
     local scope = names(key).scope
@@ -108,10 +108,10 @@ redis.register_function('ks_beat', function(keys, args)
     epoch = math.max(epoch, was.epoch)
     if mode_of(seen) == 'ENGAGED' and (i == 1 or seen.kind ~= 'absent') then engaged = true end
   end
-  if deadman then limit(rows[1], deadman) end
+  limit(rows[1], ledger_fields(n, { 'deadman' })[1])
   if late then return answer(args[1], run_id(), confirmed, counter(n), rows) end
-  local again = confirmed and args[9] == 'stop_epoch'
-    and reassert(n, now, state, id, to_epoch(args[10]) or 0, epoch)
+  local stopped = args[9] == 'stop_epoch' and to_epoch(args[10]) or 0
+  local again = confirmed and reassert(n, now, state, id, stopped, epoch)
   if again then
     rows[1] = row(state, recorded(n, 'switch'))
     epoch, engaged = again, true
@@ -126,7 +126,9 @@ redis.register_function('ks_beat', function(keys, args)
   local drill, after_us = drill_answered(n, hash, args, seen_epoch, epoch)
   if drill then
     local ack = drill .. ' ' .. show(after_us) .. ' ' .. args[5] .. ' ' .. clean(args[#args], '-')
-    fields = fields_of_drill(fields, confirmed and not engaged and rows[1][4] ~= 0, rows, ack)
+    -- A worker that has seen more than is on record stays closed, see core/answer.py (decide).
+    local opens = confirmed and not engaged and rows[1][4] ~= 0 and seen_epoch <= epoch and stopped < epoch
+    fields = fields_of_drill(fields, opens, rows, ack)
   end
   mend(now, 'HSET', hash, unpack(fields))
   -- A worker that vanishes with an order in flight is remembered until somebody takes it off by hand (ks_leave).

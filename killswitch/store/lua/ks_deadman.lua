@@ -45,8 +45,6 @@ redis.register_function('ks_deadman', function(keys, args)
   if next_epoch(n, 'switch') >= MAX_EPOCH then return redis.error_reply(EXHAUSTED) end
   local to = 'SAFE (while renewed, ' .. show(math.ceil(life / 1000)) .. ' s at a time)'
   local epoch = record(n, 'switch', now, { from = shown(state), to = to, token = token(state), reason = reason,
-    actor = actor, via = clean(args[7], 'redis-cli'), op = id })
-  local words = { show(epoch), show(now + life), show(life), show(every), id }
-  redis.call('HSET', n.ledger, 'deadman', table.concat(words, ' '))
+    actor = actor, via = clean(args[7], 'redis-cli'), op = id, limit = limit_words(now + life, life, every, id, now) })
   return done(n, 'deadman', id, epoch, shown(state), state, now)
 end)

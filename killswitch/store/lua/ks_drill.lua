@@ -13,13 +13,12 @@
 -- Who may drill needs FCALL; SET and DEL on the scratch key; GETRANGE, SET and DEL on <prefix>:drill; XADD on
 -- <prefix>:drills; TIME: the role `driller`. A worker needs GETRANGE on <prefix>:drill to acknowledge.
 
-local LONGEST_DRILL_MS = 600000
 local MOST_DRILLS = 1000
 local MOST_WORDS = 128
 
 local function drill_begins(n, key, token, ttl, actor)
-  local run = redis.pcall('GETRANGE', n.drill, 0, MAX_TEXT)
-  if not failed(run) and run ~= '' then
+  local run = drill_under_way(n)
+  if run ~= '' then
     return redis.error_reply('BUSY another drill is under way, by ' .. (string.match(run, '^%x+ %d+ (.*)$') or 'somebody'))
   end
   local t = redis.call('TIME')

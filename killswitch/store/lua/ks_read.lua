@@ -17,7 +17,7 @@ redis.register_function('ks_read', function(keys, args)
   for i, key in ipairs(keys) do
     rows[i] = row(observe(key), { token = kept[2 * i + 2] or nil, epoch = to_epoch(kept[2 * i + 3]) or 0 })
   end
-  if kept[3] then limit(rows[1], kept[3]) end
+  limit(rows[1], kept[3])
   local run = run_id()
   return answer(args[1] or '', run, run ~= '' and kept[1] == run, to_epoch(kept[2]) or counter(n), rows)
 end)

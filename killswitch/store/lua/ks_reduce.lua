@@ -1,5 +1,6 @@
 -- ks_reduce: only orders that reduce a position. From SAFE it tightens and needs no epoch; from anything stricter it
--- loosens, so it is conditional on the epoch that the operator looked at, as a reset is.
+-- loosens, so it is conditional on the epoch that the operator looked at, as a reset is. Where the switch permitted
+-- anything its end stays: that of the key, and what a dead man's switch left of it, which nobody renews any more.
 --   FCALL ks_reduce 1 <prefix>:state[:<dimension>:<name>] [reason] [actor] [epoch] [operation id] [via]
 -- Returns the same as ks_engage. Error `EPOCH <current>`: the switch was changed since.
 redis.register_function('ks_reduce', function(keys, args)
@@ -21,8 +22,21 @@ redis.register_function('ks_reduce', function(keys, args)
   end
   if not tightens and next_epoch(n, n.scope) >= MAX_EPOCH then return redis.error_reply(EXHAUSTED) end
   local after = { kind = 'value', text = 'REDUCING', pttl = -1 }
-  local epoch = record(n, n.scope, now, { from = shown(before), to = 'REDUCING', token = token(after),
-    reason = reason, actor = actor, via = clean(args[5], 'redis-cli'), op = clean(op, '') })
-  redis.call('SET', keys[1], 'REDUCING')
-  return done(n, 'reduce', op, epoch, shown(before), after, now)
+  local left, words = -1, nil
+  -- Of a scope the end would loosen: an absent one follows the switch.
+  if n.scope == 'switch' and mode_of(before) ~= 'ENGAGED' then
+    local kept = ledger_fields(n, { 'deadman' })[1]
+    local held = deadman_of(kept, current)
+    after.pttl, after.ends, left = before.pttl, before.ends, limited(before.pttl, kept, current)
+    words = held and limit_words(held.ends, held.life, held.every, held.id, math.max(held.seen, now))
+  end
+  local told = { kind = 'value', text = 'REDUCING', pttl = left, ends = left >= 0 and now + left or nil }
+  local epoch = record(n, n.scope, now, { from = shown(before), to = shown(told), token = token(after), reason = reason,
+    actor = actor, via = clean(args[5], 'redis-cli'), op = clean(op, ''), limit = words })
+  if after.ends then
+    redis.call('SET', keys[1], 'REDUCING', 'PXAT', show(after.ends))
+  else
+    redis.call('SET', keys[1], 'REDUCING')
+  end
+  return done(n, 'reduce', op, epoch, shown(before), told, now)
 end)

@@ -4,7 +4,7 @@
 --   FCALL ks_renew 1 <prefix>:state <epoch> <operation id> [end, server ms]
 -- epoch, operation id: as ks_deadman answered and was given. end: until when the holder wants it, counted from when it
 -- sent this, so that a renewal which was held up on the way prolongs by no more than it would have at once; at most,
--- and without it, one life from now. An end that is not later than the known one (a late or repeated renewal) changes
+-- and without it, one life from now. An end that is not later than the known one (a late or repeated renewal) prolongs
 -- nothing.
 -- Returns {version, end, server ms now}. Error `ENDED <epoch now> <why>`: this permission is not to be renewed any more.
 -- Error `INCARNATION <why>`: not now; whether it goes on is for the first beat to say, see settle_incarnation().
@@ -31,10 +31,8 @@ redis.register_function('ks_renew', function(keys, args)
     over = 'it ran out before this renewal came'
   end
   if over then return redis.error_reply('ENDED ' .. show(epoch) .. ' ' .. over) end
-  local ends = math.min(wanted or now + held.life, now + held.life)
-  if ends > held.ends then
-    local words = { show(epoch), show(ends), show(held.life), show(held.every), held.id }
-    redis.call('HSET', n.ledger, 'deadman', table.concat(words, ' '))
-  end
-  return { VERSION, math.max(ends, held.ends), now }
+  local ends = math.max(math.min(wanted or now + held.life, now + held.life), held.ends)
+  local words = limit_words(ends, held.life, held.every, held.id, math.max(held.seen, now))
+  redis.call('HSET', n.ledger, 'deadman', show(epoch) .. ' ' .. words)
+  return { VERSION, ends, now }
 end)

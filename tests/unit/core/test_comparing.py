@@ -31,6 +31,7 @@ def found(picture: FleetStatus, record: LastChanges | None = None) -> list[tuple
 STOPPED = engaged(actor="alice", why="go live", epoch=7)
 STOP = entry(after="ENGAGED fat finger")
 QUIET = member(closed=True, mode="ENGAGED", code="engaged", quiet_epoch=7)
+WORDS = engaged(text="SAFE (for 6 s)", actor="alice", why="go live", epoch=7, via="raw")
 PART = state(scope="a:1", text="ENGAGED x", mode=Mode.ENGAGED, code=Code.ENGAGED, epoch=6, why="x", actor="bob")
 OF_PART = entry(scope="a:1", epoch=6, after="ENGAGED x", reason="x", actor="bob")
 
@@ -43,14 +44,30 @@ OF_PART = entry(scope="a:1", epoch=6, after="ENGAGED x", reason="x", actor="bob"
         (status(scopes=(PART,), members=(member(),)), last(entry(), OF_PART)),
         (status(scopes=(state(scope="b:2", text="(absent)", epoch=0, actor="", why="", via=""),)), last(entry())),
         (status(switch=state(ttl_ms=5000)), last(entry(after="SAFE (for 6 s)"))),
+        (status(), last(entry(after="SAFE (while renewed, 8 s at a time)"))),
+        (status(switch=state(ttl_ms=5000, via="raw")), last(entry(after="SAFE (for 6 s)", via="raw"))),
+        (status(switch=WORDS, members=(QUIET,)), last(entry(after="SAFE (for 6 s)", via="raw"))),
         (status(epoch=12), last(entry())),
         (status(members=()), last(entry())),
         (status(members=(member(code="lease_expired", closed=False),)), last(entry())),
     ],
 )
 def test_what_agrees_is_left_alone(picture: FleetStatus, record: LastChanges) -> None:
-    """Stopped and quiet, permitted and open, a part that nobody follows, a permission for a while, a counter ahead."""
+    """Stopped and quiet, permitted and open, a part that nobody follows, a permission for a while or while it is
+    renewed, by a function or by hand, words that only look like one, a counter ahead."""
     assert found(picture, record) == []
+
+
+def test_a_worker_that_has_seen_more_than_what_it_follows_tells_of_a_ledger_that_was_wound_back() -> None:
+    """The counter alone does not show it: a beat raises it to what the worker has seen."""
+    part, of_part = (
+        state(scope="a:1", epoch=6, why="x", actor="bob"),
+        entry(scope="a:1", epoch=6, reason="x", actor="bob"),
+    )
+    picture = status(epoch=9, members=(member(epoch=9, scopes=("a:1",)),), scopes=(part,))
+    assert found(picture, last(entry(), of_part)) == [(Difference.AHEAD, "w1")]
+    unknown = status(epoch=9, members=(member(epoch=9, scopes=("a:1", "c:3")),), scopes=(part,))
+    assert found(unknown, last(entry(), of_part)) == [], "what is not known of c:3 accuses nobody"
 
 
 CASES: dict[Difference, tuple[FleetStatus, LastChanges, str]] = {
@@ -86,6 +103,9 @@ def test_each_disagreement_is_named(difference: Difference) -> None:
     ("picture", "record", "expected"),
     [
         (status(), last(entry(epoch=6)), Difference.NO_ENTRY),
+        (status(), last(entry(after="SAFE (looks fine)")), Difference.OTHER_STATE),
+        (status(switch=state(via="raw")), last(entry(after="SAFE (for 6 s)", via="raw")), Difference.OTHER_STATE),
+        (status(switch=STOPPED), last(entry(after="SAFE (while renewed, 8 s at a time)")), Difference.OTHER_STATE),
         (status(), last(entry(at_ms=1)), Difference.OTHER_ENTRY),
         (status(), last(entry(reason="another")), Difference.OTHER_ENTRY),
         (status(epoch=8), last(entry(), entry(scope="a:1", epoch=8)), Difference.NEWER_ENTRY),

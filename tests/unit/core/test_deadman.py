@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from killswitch.core.deadman import Renewal, parse_deadman
 
 MS = 1_000_000
-RECORD = "7 180000 80000 20000 desk"
+RECORD = "7 180000 80000 20000 desk 100000"
 
 
 @pytest.mark.parametrize(
@@ -23,18 +23,31 @@ def test_record_is_read_with_what_is_left_of_it(at_ms: int, left: int, overdue: 
     assert (found.left_ms, found.overdue, found.renewed_at_ms) == (left, overdue, 100_000)
 
 
-@pytest.mark.parametrize("text", ["x", "7 180000 80000 20000", "7 180000 80000 20000 a b", "-7 1 1 1 a", "7 1e9 1 1 a"])
-def test_record_that_cannot_be_read_has_run_out(text: str) -> None:
-    """Fails closed, whatever stands there."""
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "x", "7 180000 80000 20000", "7 180000 80000 20000 a b", "-7 1 1 1 a 1", "7 1e9 1 1 a 1", "7 9 9 9 a 1 1",
+        "7 180000 80000 20000 desk", "7 180001 80000 20000 desk 100000", "8 180000 80000 20000 desk 100000",
+    ],
+)  # fmt: skip
+def test_record_that_is_not_there_or_cannot_be_read_has_run_out(text: str) -> None:
+    """Fails closed, whatever stands there: nothing, words of another epoch, an end that nobody would write."""
     found = parse_deadman(text, 7, "alice", 100_000)
     assert found is not None
     assert found.left_ms == 0
 
 
-def test_record_of_another_epoch_limits_nothing() -> None:
-    """It concerns one permission."""
-    assert parse_deadman(RECORD, 8, "alice", 100_000) is None
-    assert parse_deadman("", 7, "alice", 100_000) is None
+def test_record_says_that_nothing_limits_a_permission() -> None:
+    """In so many words: that is the one text that permits without a limit."""
+    assert parse_deadman("-", 8, "alice", 100_000) is None
+
+
+@pytest.mark.parametrize(("at_ms", "left"), [(129_000, 51_000), (128_999, 0), (100_000, 0), (1, 0)])
+def test_a_clock_below_what_was_seen_of_it_ends_the_permission(at_ms: int, left: int) -> None:
+    """Also where the end is still within a life: the clock was set back by more than a second."""
+    found = parse_deadman("7 180000 80000 20000 desk 130000", 7, "alice", at_ms)
+    assert found is not None
+    assert found.left_ms == left
 
 
 @given(text=st.text(max_size=80), epoch=st.integers(0, 2**53), at_ms=st.integers(0, 2**53))

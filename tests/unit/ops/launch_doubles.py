@@ -35,6 +35,7 @@ class Queue:
 
     def __init__(self, *turns: Callable[[Queue], None], **places: Place) -> None:
         self.places = dict(places)
+        self.specs = {name: engines(name)[0].model_dump(mode="json") for name in places}
         self.ends: dict[str, tuple[str, dict[str, Any], str]] = {}
         self.asked: list[str] = []
         self.placed: list[str] = []
@@ -49,7 +50,7 @@ class Queue:
     def look(self) -> tuple[Placed, ...]:
         if self._turns:
             self._turns.pop(0)(self)
-        return tuple(Placed(name, f"job-{name}", place, "x") for name, place in self.places.items())
+        return tuple(self._at(name) for name in self.places)
 
     def of(self, engine: str) -> tuple[Placed, ...]:
         return tuple(one for one in self.look() if one.engine == engine)
@@ -60,7 +61,11 @@ class Queue:
         if now:
             self.placed.append(name)
             self.places[name] = Place.WAITING
-        return Placed(name, f"job-{name}", self.places[name]), now
+            self.specs[name] = spec
+        return self._at(name), now
+
+    def _at(self, name: str) -> Placed:
+        return Placed(name, f"job-{name}", self.places[name], "x", self.specs.get(name, {}))
 
     def withdraw(self, placed: Placed) -> bool:
         if self.places.get(placed.engine) is not Place.WAITING:

@@ -31,6 +31,7 @@ def test_verdict_counts_and_strictness_turns_warnings_into_failures() -> None:
     warned = PreflightReport("here", (GOOD, ODD))
     assert (warned.passed(), warned.passed(strict=True), REPORT.passed()) == (True, False, False)
     assert count_line(warned, PLAIN, strict=True).endswith("(--strict: a warning fails as well)")
+    assert count_line(PreflightReport("here", (GOOD,)), PLAIN, strict=True) == "1 check of here: 1 ok"
     found = plain(preflight_json(warned, strict=True))
     assert (found["ok"], found["counts"]["warn"], found["findings"][1]["verdict"]) == (False, 1, "warn")
 

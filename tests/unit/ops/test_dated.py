@@ -49,11 +49,12 @@ def test_scope_verdict_and_actor_are_whole_at_every_width(limit: int) -> None:
 
 def test_a_wide_terminal_has_one_line_for_each_change() -> None:
     """With its date, and nothing cut."""
-    lines = entry_lines(ENTRIES, PLAIN, 200)
-    assert len(lines) == 3
+    renewed = entry(after="SAFE (while renewed, 80 s at a time)", reason="the desk", outcome=None)
+    lines = entry_lines([*ENTRIES, renewed], PLAIN, 200)
+    assert len(lines) == 4
     assert "…" not in "".join(lines)
     assert lines[1].startswith("1970-01-02 00:00:00")
-    assert "SAFE renewed" in lines[1]
+    assert "  SAFE renewed  " in lines[3]
 
 
 def test_a_narrow_terminal_has_the_date_once_a_day_and_the_reason_below() -> None:

@@ -12,7 +12,7 @@ import pytest
 from killswitch import Drill, DrilledWorker, DrillVerdict
 from killswitch.core.drill_record import Comparison, Running, figures, parse_record
 from ops.drilling.report import drill_object, line_object, markdown, unwritable, write
-from ops.drilling.telling import bars, drill_line, drill_lines, duration, history_lines, last_drill_line
+from ops.drilling.telling import bars, compared, drill_line, drill_lines, duration, history_lines, last_drill_line
 from ops.render import COLUMNS, Paint, width
 from tests.unit.ops.pictures import state, status
 
@@ -156,7 +156,7 @@ def test_the_status_screen_tells_of_drills_and_not_of_stops() -> None:
     text, _ = last_drill_line(status(drill=Running("alice", 1)))
     assert text == "a drill is under way, by alice: nobody is stopped by it"
     text, style = last_drill_line(status(last_drill=drill(worker()).record))
-    assert text == "last drill 1 min 0 s ago: PASSED, all 1 worker acknowledged, slowest 1.5 ms"
+    assert text == "last drill 1 min 0 s ago: PASSED, the only worker acknowledged, slowest 1.5 ms"
     assert style == ""
     missed = drill(LOST, verdict=DrillVerdict.MISSED).record
     assert last_drill_line(status(last_drill=missed)) == (
@@ -171,3 +171,15 @@ def test_earlier_drills_are_one_row_each() -> None:
     assert len(lines) == 3
     assert "PASSED" in lines[1]
     assert history_lines([], PLAIN) == ["no drill yet"]
+
+
+def test_one_is_told_as_one() -> None:
+    """A single worker, and a single drill before, read as people say it."""
+    alone = drill(worker())
+    assert "the only worker acknowledged" in "\n".join(drill_lines(alone, PLAIN))
+    for earlier, said in (
+        (1, "there is 1 earlier drill like this one"),
+        (2, "there are 2 earlier drills like this one"),
+    ):
+        found = replace(alone, comparison=replace(alone.comparison, verdict="unknown", earlier=earlier))
+        assert said in compared(found)

@@ -73,7 +73,7 @@ def test_a_launch_that_is_whole_ends_with_0_and_both_reports(
     done = launch(asked(tmp_path, "e1", permission=Permission("alice", "go live")), Console())
     assert (ran, done.exit_code) == (list(PHASES), Exit.DONE)
     text = capsys.readouterr().out
-    assert "The fleet is ready: 1 of 1 engines start when trading is permitted." in text
+    assert "The fleet is ready: 1 of 1 engine starts when trading is permitted." in text
     assert {path.suffix for path in tmp_path.iterdir()} == {".md", ".json"}
     assert f"report: {tmp_path}" in text
 
@@ -132,3 +132,27 @@ def test_sentinels_are_left_out_where_a_bare_set_is_needed() -> None:
     assert phases._direct(switch, "Redis at ::1:6379").endpoint.hosts == (("::1", 6379),)
     plain = Settings(redis_url="redis://h:1/0")
     assert phases._direct(plain, "Redis at h:1") is plain
+
+
+def test_what_keeps_an_engine_from_trading_is_told_and_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fleet with a closed gate is launched with a warning: on the screen, in the JSON and on the page."""
+    scripted(monkeypatch)
+
+    def start(deployment: Deployment, phase: PhaseReport, console: Console) -> str:
+        deployment.engines = (EngineState("e1", "running", True, "j1", gate="closed: engaged"),)
+        deployment.warnings.append("engine e1 runs with a closed gate: its scope is engaged")
+        return "1 running"
+
+    monkeypatch.setitem(phases.RUN, "start", start)
+    console = Console()
+    done = launch(asked(tmp_path, "e1", permission=Permission("alice", "go live")), console)
+    told = capsys.readouterr()
+    assert done.exit_code is Exit.DONE
+    assert "The fleet is launched, but 1 of 1 engine may not trade: see the warning." in told.out
+    assert "warning: engine e1 runs with a closed gate" in told.err
+    assert console.warnings == ["engine e1 runs with a closed gate: its scope is engaged"]
+    (written,) = tmp_path.glob("deployment-*.json")
+    assert json.loads(written.read_text())["warnings"] == console.warnings
+    assert "## Warnings" in page(done)

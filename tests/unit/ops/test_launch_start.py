@@ -104,3 +104,15 @@ def test_no_worker_in_time_is_a_failure_that_says_where_the_engines_are() -> Non
     with pytest.raises(LaunchStopped, match=r"1 of 1 engines do not run after 0\.01 s; they stay") as caught:
         made.wait(0.01, 7)
     assert caught.value.details == ("engine a: no free worker took it off its queue, which 2 worker processes serve",)
+
+
+def test_an_engine_that_has_not_heard_of_the_permission_is_waited_for() -> None:
+    """What it said while the switch was engaged is no closed gate to warn of; one that never hears of it is told."""
+    control = Control()
+    queue = Queue(lambda q: q.places.update(a=RUNNING), lambda _q: None, lambda _q: control.runs("a", code="open"))
+    control.runs("a", code="engaged", closed=True)
+    made = starting(queue, control, "a")
+    made.place()
+    assert made.wait(60, 7) == "1 running"
+    control.runs("a", code="engaged", closed=True)
+    assert made.wait(0.01, 7) == "1 running, 1 of them with a closed gate"

@@ -105,7 +105,8 @@ def test_a_limited_permission_is_told_with_its_end() -> None:
     """How long, and when by the server's clock."""
     lines = status_lines(status(switch=state(ttl_ms=3_600_000)), "1.0", PLAIN)
     assert "  the permission ends in 1 h 0 min (1970-01-01 01:17:40.000Z)" in lines
-    assert state_words("SAFE (for 28800 s)") == "SAFE: trading permitted for 8h"
+    assert state_words("SAFE (for 28800 s)", "command") == "SAFE: trading permitted for 8h"
+    assert state_words("SAFE (for 28800 s)") == "SAFE (for 28800 s)", "these may be somebody's own words"
 
 
 def test_a_worker_row_shows_what_differs() -> None:

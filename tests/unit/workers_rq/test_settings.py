@@ -61,6 +61,26 @@ def test_every_violation_is_shown_at_once(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("POLL_MS", "5", "'5' is less than 10: write 10 or more"),
+        ("POLL_MS", "soon", "'soon' is not a whole number: write a whole number"),
+        ("DRAIN_S", "0", "'0' is not more than 0: write more than 0"),
+        ("LOG_LEVEL", "loud", "'loud' is not 'debug', 'info', 'warning' or 'error': write 'debug',"),
+        ("PREFIX", "a b", "'a b' is not of the right form: write 1 to 64 letters, digits and _ . { } -"),
+    ],
+)
+def test_a_violation_has_the_value_the_rule_and_the_remedy(
+    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks up what they wrote, or what would be right."""
+    monkeypatch.setenv(f"WORKERS_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        settings.load()
+    assert caught.value.violations[0].startswith(f"WORKERS_{name}: {told}")
+
+
+@pytest.mark.parametrize(
     "url",
     ["redis://", "redis://host:port/1", "localhost:6379", "", "redis://h/0?decode_responses=true", "redis://h?db=x"],
 )

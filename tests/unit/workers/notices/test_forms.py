@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from killswitch import FeedItem
+from killswitch import FeedItem, Mode
 from tests.unit.workers.notices.pictures import change, look, outcome, renewed
 from workers.notices.forms import body, signed, slack_text
 from workers.notices.notice import Notice, of_item, of_permission, of_several, trial_notice
@@ -30,6 +30,11 @@ def generic(notice: Notice) -> dict[str, Any]:
     return found
 
 
+def told(item: FeedItem, switch: str = "k") -> Notice:
+    """The notice of one entry, found by a look at a switch that was permitted meanwhile."""
+    return of_item(switch, item, look(item, epoch=1000))
+
+
 def slack(notice: Notice) -> str:
     """The text in Slack's form."""
     found = json.loads(body(notice, "slack"))
@@ -39,7 +44,7 @@ def slack(notice: Notice) -> str:
 
 def test_change_is_told_whole() -> None:
     """Epoch, scope, from, to, why, who, how and when, with the entry's id as the id of the notice."""
-    assert generic(of_item("killswitch", change(7))) == {
+    assert generic(told(change(7), "killswitch")) == {
         "version": 1, "id": "1007-0", "event": "change", "switch": "killswitch", "entry": "1007-0", "scope": "switch",
         "epoch": 7, "from": "SAFE", "to": "ENGAGED fat finger", "mode": "ENGAGED", "reason": "fat finger",
         "actor": "alice", "via": "command", "at_ms": 1_700_000_000_007, "at": "2023-11-14 22:13:20.007Z",
@@ -52,20 +57,32 @@ def test_change_is_told_whole() -> None:
     [
         ("SAFE", "SAFE"), ("SAFE (for 300 s)", "SAFE"), ("SAFE (while renewed, 80 s at a time)", "SAFE"),
         ("REDUCING", "REDUCING"), ("ENGAGED x", "ENGAGED"), ("SAFE ", "ENGAGED"), ("safe", "ENGAGED"),
-        ("(absent)", "ENGAGED"), ("", "ENGAGED"),
+        ("(absent)", "ENGAGED"), ("", "ENGAGED"), ("SAFE (looks fine)", "ENGAGED"), ("SAFE (for 5 s) ", "ENGAGED"),
+        ("REDUCING (for 5 s)", "ENGAGED"), ("SAFE (while renewed)", "ENGAGED"), ("SAFE (for 05 s)", "ENGAGED"),
     ],
 )  # fmt: skip
 def test_mode_is_safe_only_to_the_letter(text: str, mode: str) -> None:
     """A receiver that acts on it must not take a stop for a permission."""
-    assert generic(of_item("k", change(1, after=text)))["mode"] == mode
+    assert generic(told(change(1, after=text)))["mode"] == mode
+
+
+def test_mode_of_a_change_by_hand_is_what_the_key_says() -> None:
+    """A key with a limit in time and words that look like one are recorded alike; without the key it is a stop."""
+    item = change(7, after="SAFE (for 5 s)", via="raw")
+    assert generic(of_item("k", item, look(item, ttl_ms=4_000, via="raw")))["mode"] == "SAFE"
+    assert generic(of_several("k", [item], look(item, ttl_ms=4_000)))["changes"][0]["mode"] == "SAFE"
+    assert generic(of_item("k", item, look(item, mode=Mode.ENGAGED, text="SAFE (for 5 s)")))["mode"] == "ENGAGED"
+    assert generic(of_item("k", item, look(item, epoch=8, ttl_ms=4_000)))["mode"] == "ENGAGED"
+    assert generic(of_item("k", item, look(item, recorded=False, ttl_ms=4_000)))["mode"] == "ENGAGED"
+    assert generic(told(change(7, after="SAFE (while renewed, 8 s at a time)", via="raw")))["mode"] == "ENGAGED"
 
 
 def test_outcome_of_a_stop_is_told_with_who_was_not_quiet() -> None:
     """It belongs to the change by scope and epoch, and has an id of its own."""
-    found = generic(of_item("k", outcome(7, "UNCERTAIN", "w1, w2")))
+    found = generic(told(outcome(7, "UNCERTAIN", "w1, w2")))
     assert (found["event"], found["id"], found["epoch"]) == ("outcome", "1007-1", 7)
     assert found["outcome"] == {"verdict": "UNCERTAIN", "waited_ms": 12, "members": 3, "pending": "w1, w2"}
-    assert slack(of_item("k", outcome(7, "UNCERTAIN", "w1"))) == "[k] UNCERTAIN after 12 ms at epoch 7, not quiet: w1"
+    assert slack(told(outcome(7, "UNCERTAIN", "w1"))) == "[k] UNCERTAIN after 12 ms at epoch 7, not quiet: w1"
 
 
 def test_many_at_once_are_told_with_the_newest_of_each_scope() -> None:
@@ -92,7 +109,7 @@ def test_permission_that_ends_is_told_with_the_time_left() -> None:
 def test_hostile_text_calls_nobody_and_links_nowhere() -> None:
     """In Slack's form: no mention in either notation, no link, no markup, one line."""
     for name in ("reason", "actor", "after", "before", "scope", "via"):
-        text = slack(of_item("k", change(1, **{name: HOSTILE})))
+        text = slack(told(change(1, **{name: HOSTILE})))
         assert "<" not in text
         assert ">" not in text
         assert "@channel" not in text
@@ -100,7 +117,7 @@ def test_hostile_text_calls_nobody_and_links_nowhere() -> None:
         assert "@all" not in text
         assert "\n" not in text
         assert text.replace("\u200b", "").isprintable()
-    assert "&amp;lt;!everyone&gt;" in slack(of_item("k", change(1, reason=HOSTILE)))
+    assert "&amp;lt;!everyone&gt;" in slack(told(change(1, reason=HOSTILE)))
 
 
 @given(text=st.text(max_size=400))
@@ -108,7 +125,7 @@ def test_any_text_is_one_bounded_line_in_both_forms(text: str) -> None:
     """Anybody with the right to write into the record may have written it."""
     fields = dict.fromkeys(("scope", "before", "after", "reason", "actor", "via"), text)
     item: FeedItem = change(1, **fields)
-    notice = of_item("k", item)
+    notice = told(item)
     found = generic(notice)
     assert all(len(found[name]) <= 257 and found[name].isprintable() for name in ("from", "to", "reason", "actor"))
     assert len(body(notice, "json")) < 65_536
