@@ -131,8 +131,8 @@ def _of_state(state: SwitchState, last: LastChanges, over: bool) -> Iterator[Dis
     that goes on saying what it said."""
     name, entry = state.scope, last.by_scope.get(state.scope)
     if not state.recorded:
-        told = f"epoch {state.epoch} by {state.actor}" if state.actor else "nothing"
-        yield Disagreement(Difference.UNRECORDED, name, f"it holds {state.text!r:.80}; the ledger tells {told}")
+        known = f"epoch {state.epoch} by {state.actor}" if state.actor else "nothing"
+        yield Disagreement(Difference.UNRECORDED, name, f"it holds {state.text!r:.80}; the ledger tells {known}")
     if entry is None:
         if state.epoch and last.whole:
             text = f"the ledger tells epoch {state.epoch} by {state.actor}; there is no entry of this scope"
