@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,6 +33,11 @@ MakeServer = Callable[..., RealServer]
 for _name in [name for name in os.environ if name.startswith(("KILLSWITCH_", "WORKERS_"))]:
     if _name != "KILLSWITCH_TEST_DATA":
         del os.environ[_name]
+
+
+# A shell starts what runs in the background deaf to Ctrl-C, and children inherit that; some tests send it to theirs.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure() -> None:

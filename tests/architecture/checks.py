@@ -134,10 +134,12 @@ def lua_header(text: str) -> Iterator[str]:
 
 def forbidden(text: str) -> Iterator[str]:
     """Text that speaks of a machine, of a registry, or of how the project came to be."""
-    for number, line in enumerate(text.splitlines(), 1):
-        for what, pattern in _FORBIDDEN.items():
-            if re.search(pattern, line, re.IGNORECASE):
-                yield f"line {number} names {what}"
+    for what, pattern in _FORBIDDEN.items():
+        if re.search(pattern, text, re.IGNORECASE):  # one look at the whole costs a tenth of one at each line
+            lines = enumerate(text.splitlines(), 1)
+            yield from (
+                f"line {number} names {what}" for number, line in lines if re.search(pattern, line, re.IGNORECASE)
+            )
 
 
 def unpinned(text: str) -> Iterator[str]:

@@ -25,7 +25,7 @@ def start(shell: Shell, words: str, streams: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*local.leash(), "sh", "-c", line],
         cwd=shell.folder,
-        env=shell.environment(),
+        env={name: value for name, value in shell.environment().items() if not name.startswith("COVERAGE_")},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

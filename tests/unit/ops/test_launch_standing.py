@@ -128,7 +128,7 @@ def test_an_engine_that_runs_and_may_not_trade_is_a_warning_at_the_end() -> None
     assert text.startswith("engine e1 runs with a closed gate: its scope symbol:EURUSD is ENGAGED bad prices by alice;")
     assert text.endswith("open it with `killswitch reset --scope symbol:EURUSD --epoch 8 --reason TEXT`")
     (text,) = closed_gates((runs,), stopped(switch=engaged()))
-    assert "the switch is ENGAGED fat finger by alice; `killswitch reset` permits trading" in text
+    assert "the switch is ENGAGED fat finger by alice; `killswitch reset --reason" in text
     (text,) = closed_gates((EngineState("e1", "running", True, "j", gate="closed: clock"),), stopped())
     assert "closed: clock; `killswitch status` shows more" in text
     fine = (EngineState("e1", "running", True, "j", gate="open"), EngineState("e2", "queued", True, "j"))

@@ -58,7 +58,8 @@ def test_change_is_told_whole() -> None:
         ("SAFE", "SAFE"), ("SAFE (for 300 s)", "SAFE"), ("SAFE (while renewed, 80 s at a time)", "SAFE"),
         ("REDUCING", "REDUCING"), ("ENGAGED x", "ENGAGED"), ("SAFE ", "ENGAGED"), ("safe", "ENGAGED"),
         ("(absent)", "ENGAGED"), ("", "ENGAGED"), ("SAFE (looks fine)", "ENGAGED"), ("SAFE (for 5 s) ", "ENGAGED"),
-        ("REDUCING (for 5 s)", "ENGAGED"), ("SAFE (while renewed)", "ENGAGED"), ("SAFE (for 05 s)", "ENGAGED"),
+        ("REDUCING (for 5 s)", "REDUCING"), ("REDUCING (5 s)", "ENGAGED"), ("SAFE (while renewed)", "ENGAGED"),
+        ("SAFE (for 05 s)", "ENGAGED"),
     ],
 )  # fmt: skip
 def test_mode_is_safe_only_to_the_letter(text: str, mode: str) -> None:
