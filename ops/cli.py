@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ops.console import console, open_streams
+from ops.console import console
 from ops.denied import command_of
 from ops.exit_codes import Exit
 from ops.failures import report
@@ -117,7 +117,6 @@ def _wants_json(words: Sequence[str]) -> bool:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; the exit code. Never lets a traceback out."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    open_streams()
     console.begin()
     console.json = _wants_json(words)
     for stream in (sys.stdout, sys.stderr):

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TextIO
 
 from ops.render import COLUMNS, Paint, clean, page, wrap
 
-__all__ = ["Console", "console", "open_streams", "plain"]
+__all__ = ["Console", "console", "plain"]
 
 
 def plain(value: Any) -> Any:
@@ -48,7 +48,7 @@ def _columns(stream: TextIO) -> int:
     return min(max(found, _NARROWEST), _WIDEST) if found else COLUMNS
 
 
-def open_streams() -> None:
+def _open_streams() -> None:
     """Leads each of the three standard descriptors that is closed nowhere: else the next connection gets its number,
     and what is written straight to it goes to Redis."""
     for descriptor in (0, 1, 2):
@@ -71,6 +71,7 @@ class Console:
 
     def begin(self) -> None:
         """As it is when a command starts."""
+        _open_streams()
         self.json = False
         self.told = False
         self.gone = False

@@ -80,15 +80,16 @@ def test_ctrl_c_writes_nothing_into_a_connection_that_took_the_number_of_a_close
 ) -> None:
     """The last words go straight to descriptors 1 and 2: with both closed these must not be those of Redis."""
     permit = hold_permit(switch.agent(worker_id="w1"), "c-17")
-    try:
-        process = start(shell, "engage -r x --wait 60 --output json", ">&- 2>&-")
-        eventually(lambda: switch.server.cli("GET", STATE) == "ENGAGED x", timeout_s=30, why="it is engaged")
-        clients = partial(switch.server.cli, "CLIENT", "LIST")
-        eventually(lambda: "name=killswitch-control" in clients(), timeout_s=30, why="it waits")
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
-    finally:
-        release(permit)
+    clients = partial(switch.server.cli, "CLIENT", "LIST")
+    with start(shell, "engage -r x --wait 60 --output json", ">&- 2>&-") as process:
+        try:
+            eventually(lambda: switch.server.cli("GET", STATE) == "ENGAGED x", timeout_s=30, why="it is engaged")
+            eventually(lambda: "name=killswitch-control" in clients(), timeout_s=30, why="it waits")
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+        finally:
+            process.kill()
+            release(permit)
     assert process.returncode == 3
     assert "unknown command" not in switch.server.cli("INFO", "errorstats")
     assert "errorstat_ERR" not in switch.server.cli("INFO", "errorstats")

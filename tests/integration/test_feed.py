@@ -7,6 +7,7 @@ import pytest
 from killswitch import Mode, RecordFeed, StoreRefused, Verdict
 from tests.support.agents import open_epoch
 from tests.support.switch import Switch
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -34,6 +35,7 @@ def test_outcome_of_a_wait_is_told_apart_from_changes(switch: Switch, feed: Reco
     begin = feed.look(None, 5.0)
     outcome = switch.control.engage("fat finger", wait_s=20)
     assert outcome.verdict is Verdict.QUIET
+    eventually(lambda: len(feed.look(begin.newest, 5.0).items) == 2, why="the end of the wait is on record")
     stop, proof = feed.look(begin.newest, 5.0).items
     assert (stop.is_change, proof.is_change) == (True, False)
     assert proof.entry.outcome is not None

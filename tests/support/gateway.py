@@ -123,9 +123,14 @@ class GatewayThread:
     """The same gateway on a thread of the test's process: where nothing is to be killed."""
 
     def __init__(
-        self, server: RealServer, venue_url: str, max_age_ms: int = 60_000, scopes: tuple[str, ...] | None = None
+        self,
+        server: RealServer,
+        venue_url: str,
+        max_age_ms: int = 60_000,
+        scopes: tuple[str, ...] | None = None,
+        ownership_ms: int = OWNERSHIP_MS,
     ):
-        config = load(queue_url=server.url.rpartition("/")[0] + "/1", venue_url=venue_url, ownership_ms=OWNERSHIP_MS)
+        config = load(queue_url=server.url.rpartition("/")[0] + "/1", venue_url=venue_url, ownership_ms=ownership_ms)
         self._client = queues.connect(config.queue_address, 1.0)
         name = f"gateway-{next(_NUMBERS)}"
         options = GatewayOptions("orders", scopes, max_age_ms)
@@ -143,7 +148,7 @@ class GatewayThread:
 
 
 Start = Callable[..., GatewayThread]
-"""Starts one: `start(url=..., max_age_ms=..., scopes=...)`."""
+"""Starts one: `start(url=..., max_age_ms=..., scopes=..., ownership_ms=...)`."""
 
 
 class LocalVenue(VenueProcess):

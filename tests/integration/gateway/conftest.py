@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,10 +50,10 @@ def admission(engine: Agent, stack: ExitStack) -> Admission:
 
 @pytest.fixture
 def start(switch: Switch, venue: VenueProcess, stack: ExitStack) -> Start:
-    """Starts a gateway: `start(url=..., max_age_ms=..., scopes=...)`."""
+    """Starts a gateway: `start(url=..., max_age_ms=..., scopes=..., ownership_ms=...)`."""
 
-    def make(url: str = "", max_age_ms: int = 60_000, scopes: tuple[str, ...] | None = None) -> GatewayThread:
-        gateway = GatewayThread(switch.server, url or venue.url, max_age_ms, scopes)
+    def make(url: str = "", **how: Any) -> GatewayThread:
+        gateway = GatewayThread(switch.server, url or venue.url, **how)
         stack.callback(gateway.end)
         return gateway
 
