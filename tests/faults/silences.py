@@ -137,6 +137,7 @@ SILENCES = [
         lambda w: w.switch.restart(wipe=True),
         void=True,
         until=frozenset({Code.LIBRARY_MISSING}),
+        others=frozenset({Code.STATE_MISSING}),  # by who looks while `init` is between the library and the state
         core=True,
     ),
     Fault(

@@ -164,8 +164,10 @@ def test_command_serves_and_ends_in_order(switch: Switch, shell: Shell) -> None:
         switch.server.sigstop()
         answers: list[Scrape] = []
         reader = threading.Thread(target=lambda: answers.append(made.scrape()))
-        reader.start()
         place = f"/proc/{made.process.pid}/task" if sys.platform == "linux" else ""
+        if place:
+            eventually(lambda: len(list(Path(place).iterdir())) == 1, timeout_s=20, why="the first scrape is over")
+        reader.start()
         if place:
             eventually(lambda: len(list(Path(place).iterdir())) > 1, timeout_s=20, why="a scrape is under way")
         code, said = made.end()
