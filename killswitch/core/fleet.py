@@ -43,7 +43,7 @@ MEMBER_FIELD_MAX = 65_536
 """Longest field, in bytes, that is read: ten times what a worker with many scopes and orders writes."""
 
 _CODES = frozenset(map(str, Code))
-_NAMED = 5
+_NAMED, _SHOWN = 5, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ def nobody_there(members: Sequence[Member], scope: str) -> str:
     and a scope that nobody follows may be a slip of the pen, while what was meant trades on."""
     if not members:
         return "no worker is registered, so nobody is there to prove it; if there should be, their record was lost"
-    followed = sorted({one for member in members for one in member.scopes})
+    followed = sorted({one[:_SHOWN] for member in members for one in member.scopes})  # anybody may have written them
     more = f" and {len(followed) - _NAMED} more" if len(followed) > _NAMED else ""
     shown = f"followed are {', '.join(followed[:_NAMED])}{more}" if followed else "all of them follow the switch alone"
     return f"no worker follows {scope}, so this stopped nobody; {shown}"
