@@ -92,9 +92,9 @@ MUTANTS = [
     Mutant(
         "forgotten-permit-kept",
         "S15",
-        "killswitch/gate/gate.py",
-        " a generator nobody closed.\n        self._book.release(self._key)",
-        " a generator nobody closed.\n        pass",
+        "killswitch/gate/permits.py",
+        "ref(permit, self._forget)",
+        "ref(permit, lambda _: None)",
         (_PERMITS, "-k", "leaks"),
         "one lost permit blocks every proof",
     ),

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
 
 import killswitch.clock as clock
 from killswitch.control import controller as controller_module
@@ -23,7 +22,7 @@ from tests.simulation.kernel import Kernel, Process, Task
 from tests.simulation.network import Network
 from tests.simulation.sockets import SimSocket
 
-__all__ = ["PausingBook", "SimReadiness", "SimWaiting", "installed"]
+__all__ = ["SimReadiness", "SimWaiting", "installed"]
 
 _WALL_MS = 1_760_000_000_000  # what wall clocks show when a run begins
 
@@ -119,35 +118,6 @@ class SimWaiting:
     def close(self) -> None:
         self._is_closed = True
         self.forget_all()
-
-
-class PausingBook(dict[int, tuple[str, int]]):
-    """Stands for the dictionary of held permits: each touch of it is a point at which a thread may be held up."""
-
-    def __init__(self, kernel: Kernel, on_release: Callable[[str], None]) -> None:
-        super().__init__()
-        self._kernel = kernel
-        self._on_release = on_release
-
-    def __setitem__(self, key: int, value: tuple[str, int]) -> None:
-        self._kernel.point("before announcing")
-        super().__setitem__(key, value)
-        self._kernel.point("announced")
-
-    def pop(self, key: int, default: Any = None) -> Any:
-        if key not in self:
-            return default  # also from a destructor, which runs anywhere and must not wait
-        self._kernel.point("before release")
-        found = super().pop(key, default)
-        self._on_release(found[0])
-        self._kernel.point("released")
-        return found
-
-    def __len__(self) -> int:
-        self._kernel.point("before counting")
-        found = super().__len__()
-        self._kernel.point("counted")
-        return found
 
 
 class SimThreading:
