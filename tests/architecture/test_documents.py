@@ -26,6 +26,7 @@ PAGES = sorted(
         ROOT / "ops/redis-cli.md",
     ]
 )
+COMPLIANCE = ROOT / "docs/compliance.md"
 
 
 @pytest.mark.parametrize("path", reference_tables.PAGES, ids=lambda path: path.name)
@@ -35,13 +36,23 @@ def test_reference_is_what_the_code_says(path: Path) -> None:
     assert reference_tables.rendered(page, path) == page, "run: python -m tests.support.reference_tables"
 
 
-def test_every_test_that_the_security_page_names_is_there() -> None:
-    """An answer to a threat is backed by a test that can be run."""
-    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", reference_tables.SECURITY.read_text(encoding="utf-8"))
+@pytest.mark.parametrize("path", [reference_tables.SECURITY, COMPLIANCE], ids=lambda path: path.name)
+def test_every_test_that_a_page_names_is_there(path: Path) -> None:
+    """An answer to a threat, or to a demand of a regulator, is backed by a test that can be run."""
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", path.read_text(encoding="utf-8"))
     assert named
     for file, test in named:
         text = (ROOT / file).read_text(encoding="utf-8")
         assert f"def {test}(" in text if test else "def test_" in text, f"{file}::{test}"
+
+
+def test_compliance_page_claims_no_more_than_help() -> None:
+    """Rules are met by firms, not by a program: the page never says that it meets, ensures or complies."""
+    page = COMPLIANCE.read_text(encoding="utf-8").lower()
+    assert not re.findall(r"\b(?:compliant|complies|comply|ensures?|guarantees?|fulfil\w*|satisf\w*)\b", page)
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "helps with it" not in line]
+    assert len(rows) > 20
+    assert {line.count("|") for line in rows} == {5}, "a demand, what helps, what shows it, what is left"
 
 
 def test_reference_check_fails_when_a_code_is_missing() -> None:
