@@ -100,9 +100,14 @@ def command(listen: tuple[str, int], limit: float) -> Exit:
 
 def _serve(server: Any, scraper: Any) -> Exit:
     """Until Ctrl-C or SIGTERM; a scrape that is under way is answered first."""
+    is_serving = False
 
     def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
+        nonlocal is_serving
+        if not is_serving:  # before the first scrape is over, or told a second time
+            raise KeyboardInterrupt
+        is_serving = False
+        server.end()  # an exception out of nowhere would meet it in the middle of taking a connection, and cut that off
 
     # Both: a shell starts what runs in the background deaf to Ctrl-C.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -112,9 +117,10 @@ def _serve(server: Any, scraper: Any) -> Exit:
         scraper.scrape()
         if scraper.trouble:
             console.warn(f"Redis does not answer yet: {clean(scraper.trouble)}")
-        server.serve_forever(0.2)
+        is_serving = True
+        server.serve_until_ended()
+        server.finish(_GOODBYE_S)
     except KeyboardInterrupt:
-        pass
-    server.finish(_GOODBYE_S)
+        server.server_close()
     console.say("stopped")
     return Exit.DONE

@@ -26,6 +26,7 @@ _CONNECTIONS = 16
 _SILENCE_S = 5.0
 _LIFE_S = 20.0
 _SHARE = 0.8
+_LOOK_UP_S = 0.2
 _TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 _PAGE = b"killswitch exporter\n/metrics  for Prometheus\n/healthz  whether this process lives\n"
 
@@ -89,6 +90,10 @@ class _Handler(WSGIRequestHandler):
         """A scrape is no event."""
 
 
+class _Ended(Exception):
+    """Out of the loop of the base class, which otherwise ends only for another thread that waits."""
+
+
 class MetricsServer(ThreadingMixIn, WSGIServer):
     """Serves `scrape` at `host` and `port` (0: any). Raises OSError where that address is not to be had."""
 
@@ -99,6 +104,7 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._free = threading.BoundedSemaphore(_CONNECTIONS)
         self._began_ns: dict[socket.socket, int] = {}
+        self._is_ending = False
         super().__init__((host, port), _Handler)
         self.set_app(application(scrape))
 
@@ -123,8 +129,21 @@ class MetricsServer(ThreadingMixIn, WSGIServer):
             self._began_ns.pop(request, None)
             self._free.release()
 
+    def serve_until_ended(self) -> None:
+        """Answers until `end` is called, and returns within a fifth of a second then."""
+        try:
+            self.serve_forever(_LOOK_UP_S)
+        except _Ended:
+            pass
+
+    def end(self) -> None:
+        """Makes `serve_until_ended` return between two connections. For a handler of signals: nothing here waits."""
+        self._is_ending = True
+
     def service_actions(self) -> None:
-        """Between two connections: ends those that have lasted too long."""
+        """Between two connections: ends those that have lasted too long, and the serving where that was asked for."""
+        if self._is_ending:
+            raise _Ended
         limit_ns = now_ns() - int(_LIFE_S * 1e9)
         for request, began_ns in list(self._began_ns.items()):
             if began_ns < limit_ns:

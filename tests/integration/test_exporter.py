@@ -172,10 +172,8 @@ def test_command_serves_and_ends_in_order(switch: Switch, shell: Shell) -> None:
             eventually(lambda: len(list(Path(place).iterdir())) > 1, timeout_s=20, why="a scrape is under way")
         code, said = made.end()
         reader.join(30)
-        assert (code, said.splitlines()[-1:]) == (
-            0,
-            ["stopped"],
-        )  # before it, what a busy machine made of the first look
+        assert code == 0
+        assert said.endswith("stopped\n")  # before it, perhaps, what a busy machine made of the first look
         assert [item["killswitch_up"] for item in answers] == ([0.0] if place else answers)
     finally:
         switch.server.sigcont()

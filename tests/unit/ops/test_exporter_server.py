@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import sys
+import threading
 import urllib.error
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +16,9 @@ import pytest
 
 from killswitch import Observation
 from ops.exporter import server
-from tests.support.exporter import Exporter
+from ops.exporter.collector import Scraper
+from tests.support.exporter import Exporter, fetch
+from tests.support.scrapes import Scrape
 from tests.support.shell import Shell
 from tests.support.waiting import eventually
 from tests.unit.ops.pictures import status
@@ -78,6 +81,27 @@ def test_fault_of_the_exporter_is_one_line_and_not_its_end(capsys: pytest.Captur
         assert exporter.scrape()["killswitch_up"] == 1
     said = capsys.readouterr()
     assert said.err == "error: a scrape failed with an unexpected ValueError: x\\ny\n"
+
+
+def test_server_that_is_told_to_end_while_it_takes_a_connection_answers_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is doing when the signal comes, no scrape is cut off, and no other is begun."""
+    made = server.MetricsServer("127.0.0.1", 0, Scraper(lambda _: Observation(status(), None)).scrape)
+    take = made.process_request
+
+    def told(request: socket.socket, client: object) -> None:
+        made.end()
+        take(request, client)
+
+    monkeypatch.setattr(made, "process_request", told)
+    serving = threading.Thread(target=made.serve_until_ended)
+    serving.start()
+    url = f"http://127.0.0.1:{made.server_address[1]}/metrics"
+    assert Scrape(fetch(url))["killswitch_up"] == 1
+    serving.join(20)
+    assert not serving.is_alive()
+    made.finish(5.0)
+    with pytest.raises(urllib.error.URLError):
+        fetch(url)
 
 
 def test_taken_port_is_one_clear_error(shell: Shell, exporter: Exporter) -> None:
