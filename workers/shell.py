@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import sys
-from collections.abc import Mapping
 from typing import IO, Any, NoReturn
 
 import click
 
 from killswitch import printable
-from workers.spec import WrongSpec
 
-__all__ = ["EXIT_REFUSED", "EXIT_USAGE", "Tool", "fail", "refused_words", "say"]
+__all__ = ["EXIT_REFUSED", "EXIT_USAGE", "Tool", "fail", "say"]
 
 EXIT_REFUSED = 1
 EXIT_USAGE = 2
+
+VERBS = {
+    "health": "Is the worker of this host alive?",
+    "place": "Put an engine on the queue.",
+    "venue": "Run the paper venue that workers send to.",
+    "gateway": "Forward admitted orders of a journal to the venue.",
+    "notify": "Send a test notice to every webhook.",
+}
+_ALL = f"the commands are {', '.join(VERBS)}"
 
 
 def say(text: str) -> None:
@@ -29,15 +37,6 @@ def fail(text: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def refused_words(error: WrongSpec, typed: Mapping[str, str]) -> str:
-    """What is wrong with what somebody typed, by the word that it was typed with; `typed` has it by place."""
-    parts = []
-    for one in error.violations:
-        name = next((str(word) for word in reversed(one.location) if isinstance(word, str)), error.what)
-        parts.append(f"{typed.get(name, one.place)}: {one.text}")
-    return "; ".join(parts)
-
-
 class _Told(click.ClickException):
     """A usage error in our own words."""
 
@@ -49,7 +48,23 @@ class _Told(click.ClickException):
 
 
 class Tool(click.Group):
-    """A group of commands whose usage errors are told like every other error."""
+    """A group of commands, each loaded when it is asked for, whose usage errors are told like every other error."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Their names."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Loads the module of one."""
+        if cmd_name not in VERBS:
+            return None
+        found: click.Command = importlib.import_module(f"workers.commands.{cmd_name}").command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Their list, without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Reads the words before the command."""
@@ -67,14 +82,10 @@ class Tool(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """A command that there is not is told with the nearest, or all."""
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], self.commands, n=1)
-            ctx.fail(f"there is no command {args[0]!r:.60}; " + (f"did you mean {near[0]}?" if near else _all(self)))
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            ctx.fail(f"there is no command {args[0]!r:.60}; " + (f"did you mean {near[0]}?" if near else _ALL))
         return super().resolve_command(ctx, args)
-
-
-def _all(group: click.Group) -> str:
-    return f"the commands are {', '.join(group.commands)}"
 
 
 def _usage(error: click.UsageError) -> str:

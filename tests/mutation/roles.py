@@ -138,7 +138,7 @@ MUTANTS = (
     Mutant(
         "address-shows-its-user",
         "secrets",
-        "workers/__main__.py",
+        "workers/commands/common.py",
         'netloc=parts.netloc.rpartition("@")[2], query="", fragment=""',
         'query="", fragment=""',
         ("tests/integration/test_secrets.py", "-k", "process_list"),

@@ -92,8 +92,10 @@ def _commands() -> str:
         assert command is not None, f"{name} is listed and cannot be loaded"
         lines += _usage(f"killswitch {name}", command)
     lines += _usage("killswitch-worker", worker)
-    for name in worker.commands:
-        lines += _usage(f"killswitch-worker {name}", worker.commands[name])
+    for name in worker.list_commands(context):
+        command = worker.get_command(context, name)
+        assert command is not None, f"{name} is listed and cannot be loaded"
+        lines += _usage(f"killswitch-worker {name}", command)
     return "\n".join(lines)
 
 
