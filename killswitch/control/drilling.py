@@ -93,8 +93,10 @@ class _Ear:
         self._word = f"drill:{token}"
         self.heard_ns: dict[str, int] = {}
         self.real = False  # somebody acknowledged a stop, or left
+        # Granted it is told by a push, refused by an answer: the one to PING comes after either.
         wire.send("SUBSCRIBE", channel)
-        wire.wait_push(wire.timeout_s)
+        wire.call("PING")
+        wire.pushes.clear()
 
     def listen(self, timeout_s: float) -> list[str]:
         """The workers that acknowledged this drill since the last time; waits for the first word of anybody."""

@@ -12,6 +12,7 @@ from killswitch import Code, Controller, DrillBusy, DrillVerdict, StoreRefused, 
 from killswitch.core.roles import ROLES, AclUser
 from killswitch.store.keys import Keys
 from tests.support.agents import (
+    CALM,
     PATIENCE_S,
     blocked_code,
     closes_with,
@@ -22,7 +23,7 @@ from tests.support.agents import (
     release,
 )
 from tests.support.roles import SECRET_HASH
-from tests.support.switch import STATE, Switch
+from tests.support.switch import STATE, TIMEOUT_MS, Switch
 from tests.support.waiting import eventually
 
 KEYS = Keys("killswitch")
@@ -39,7 +40,11 @@ def rows_say_open(switch: Switch) -> None:
 
 def test_every_worker_acknowledges_a_drill_and_nothing_changes(switch: Switch) -> None:
     """All within the bound, each with its own times; switch, epoch, record and rows are as before."""
-    agents = [switch.agent(["symbol:EURUSD"]), switch.agent(engine="e1"), switch.agent(rung="tracking")]
+    agents = [
+        switch.agent(["symbol:EURUSD"], **CALM),
+        switch.agent(engine="e1", **CALM),
+        switch.agent(rung="tracking", **CALM),
+    ]
     epochs = [open_epoch(agent) for agent in agents]
     permit = hold_permit(agents[1], "o-1")
     rows_say_open(switch)
@@ -64,7 +69,7 @@ def test_every_worker_acknowledges_a_drill_and_nothing_changes(switch: Switch) -
 
 def test_a_stopped_fleet_acknowledges_as_well_and_stays_quiet(switch: Switch) -> None:
     """The line is measured, nobody opens, and the proof of the stop stands as it was."""
-    agents = [switch.agent(), switch.agent()]
+    agents = [switch.agent(**CALM), switch.agent(**CALM)]
     for agent in agents:
         open_epoch(agent)
     outcome = switch.control.engage("stop", wait_s=PATIENCE_S)
@@ -78,7 +83,8 @@ def test_a_stopped_fleet_acknowledges_as_well_and_stays_quiet(switch: Switch) ->
 @pytest.mark.faults
 def test_who_does_not_acknowledge_is_named_with_the_reason(switch: Switch) -> None:
     """Frozen, an older release, one that no announcement reaches: each in its own words; the others still count."""
-    good, polling, sleeper = switch.agent(), switch.agent(rung="polling"), switch.worker()
+    long = {**CALM, "lease_ms": 3000, "patience_ms": 1500}  # though not too long: the sleeper is waited for to the end
+    good, polling, sleeper = switch.agent(**long), switch.agent(rung="polling"), switch.worker(**long)
     open_epoch(good)
     open_epoch(polling)
     sleeper.opens()
@@ -112,7 +118,7 @@ class Waiting:
         self.sleeper.opens()
         self.asleep = self.sleeper.ask("view")["worker_id"]
         frozen(self.sleeper)
-        self._control = Controller(switch.settings())
+        self._control = Controller(switch.settings(timeout_ms=TIMEOUT_MS))
         self._results: list[Any] = []
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -131,13 +137,13 @@ class Waiting:
 @pytest.mark.parametrize("how", ["engage", "raw", "scope"])
 def test_a_real_stop_during_a_drill_comes_first(switch: Switch, how: str) -> None:
     """It is a stop like any other, with its proof; the drill gives way, long before its bound, and says why."""
-    agent = switch.agent(["symbol:EURUSD"])
+    agent = switch.agent(["symbol:EURUSD"], **CALM)
     open_epoch(agent)
     waiting = Waiting(switch, lease_ms=50_000)
     if how == "raw":
         switch.engage_raw()
     else:
-        outcome = switch.control.engage("real", scope="symbol:EURUSD" if how == "scope" else None, wait_s=0.5)
+        outcome = switch.control.engage("real", scope="symbol:EURUSD" if how == "scope" else None, wait_s=3.0)
         assert [one.worker_id for one in outcome.pending] == ([] if how == "scope" else [waiting.asleep])
         assert outcome.verdict is (Verdict.QUIET if how == "scope" else Verdict.UNCERTAIN)
     drill = waiting.result()
@@ -152,7 +158,7 @@ def test_a_real_stop_during_a_drill_comes_first(switch: Switch, how: str) -> Non
 def test_drills_do_not_get_into_each_others_way(switch: Switch) -> None:
     """A second one is refused and told by whom; a forged word on the channel neither acknowledges anything nor ends the
     wait for who is only slow; and who left meanwhile is nobody's to wait for."""
-    agent, leaver = switch.agent(), switch.agent()
+    agent, leaver = switch.agent(**CALM), switch.agent(**CALM)
     open_epoch(agent)
     open_epoch(leaver)
     waiting = Waiting(switch, lease_ms=20_000)
@@ -172,7 +178,7 @@ def test_drills_do_not_get_into_each_others_way(switch: Switch) -> None:
 
 def test_who_breaks_off_a_drill_leaves_the_way_free(switch: Switch) -> None:
     """An exception, Ctrl-C among them, ends the drill in Redis as well; a polite end is CUT_SHORT and is not kept."""
-    open_epoch(switch.agent())
+    open_epoch(switch.agent(**CALM))
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -192,8 +198,8 @@ def test_who_may_only_drill_drills_workers_that_may_only_work(switch: Switch) ->
         for role in ("worker", "driller"):
             line.call(*AclUser(ROLES[role], role, "killswitch", password_hash=SECRET_HASH).command.split())
     urls = {role: f"unix://{role}:secret@{switch.server.socket_path}" for role in ("worker", "driller")}
-    open_epoch(switch.agent_at(urls["worker"]))
-    driller = Controller(fast_settings(urls["driller"]))
+    open_epoch(switch.agent_at(urls["worker"], **CALM))
+    driller = Controller(fast_settings(urls["driller"], timeout_ms=TIMEOUT_MS))
     drill = driller.drill()
     assert (drill.verdict, drill.kept, len(driller.drills())) == (DrillVerdict.PASSED, True, 1)
     epoch = switch.control.status().switch.epoch
@@ -201,3 +207,13 @@ def test_who_may_only_drill_drills_workers_that_may_only_work(switch: Switch) ->
         with pytest.raises(StoreRefused):
             act()
     assert (switch.control.status().switch.mode, switch.control.status().switch.epoch) == ("SAFE", epoch)
+
+
+@pytest.mark.timeout(45)  # less than the limit below
+def test_who_may_not_listen_is_refused_by_the_server_and_not_by_time(switch: Switch) -> None:
+    """No limit is waited out for the answer that was there at once."""
+    with switch.server.line() as line:
+        line.call(*AclUser(ROLES["monitor"], "monitor", "killswitch", password_hash=SECRET_HASH).command.split())
+    url = f"unix://monitor:secret@{switch.server.socket_path}"
+    with pytest.raises(StoreRefused):
+        Controller(fast_settings(url, timeout_ms=60_000)).drill()
