@@ -19,7 +19,7 @@ from ops.bench.children import live_with_parent
 # Written by the parent.
 ROUND, OK_NS, ASK, STOP, SENT = range(5)
 # Written by this program.
-OPEN, CLOSED, CLOSED_NS, SHOWN_NS, CHECKS, LATE, DONE, WORST_NS = range(8, 16)
+OPEN, CLOSED, CLOSED_NS, SHOWN_NS, CHECKS, LATE, DONE, WORST_NS, OPENED_NS = range(8, 17)
 # Written by the bare reader.
 BARE_NS = 24
 
@@ -71,6 +71,7 @@ def _busy(agent: Agent, slots: memoryview) -> None:
             judge.passed.append(started)
             if not is_open:
                 is_open = True
+                slots[OPENED_NS] = started
                 slots[OPEN] = slots[ROUND]
 
 
@@ -86,6 +87,7 @@ def main() -> None:
             slots[SHOWN_NS] = now_ns()
 
         def opened(_view: View) -> None:
+            slots[OPENED_NS] = now_ns()
             slots[OPEN] = slots[ROUND]
 
         agent.on_close(shown)

@@ -6,6 +6,7 @@ redis-cli would, read +OK, let a settling time pass, then look at what the worke
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,28 +46,30 @@ def start(stage: Stage, kind: str, *, with_bare: bool) -> None:
 
 
 def play(stage: Stage, count: int, *, busy: bool, with_bare: bool) -> Iterator[Round]:
-    """Plays `count` rounds."""
+    """Plays `count` rounds. One whose gate had closed by itself before the SET was sent, as the lease of a worker does
+    that was not let run, shows nothing of the SET and is played again; late passes of it are counted all the same."""
     slots, wait_for, key = stage.board.slots, stage.children.wait_for, stage.state_key
     chance = random.Random(count)
-    for number in range(1, count + 1):
+    late, played = slots[probe.LATE], 0
+    for number in itertools.count(1):
+        if played == count:
+            break
         slots[probe.ROUND] = number
         safe_ns, _ = stage.line.set(key, "SAFE")
         wait_for(lambda number=number: slots[probe.OPEN] == number, "the opening of the gate")  # type: ignore[misc]
         if with_bare:
             wait_for(lambda since=safe_ns: slots[probe.BARE_NS] > since, "the bare reader's news")  # type: ignore[misc]
         sleep(0.0005 + chance.random() * _RANDOM_S)
-        late = slots[probe.LATE]
         slots[probe.SENT] = number
         sent_ns, ok_ns = stage.line.set(key, "ENGAGED")
         slots[probe.OK_NS] = ok_ns
-        for slot in (probe.SHOWN_NS, *((probe.BARE_NS,) if with_bare else ())):
-            wait_for(lambda slot=slot, since=sent_ns: slots[slot] > since, "the news of the SET")  # type: ignore[misc]
-        if busy:
-            wait_for(lambda number=number: slots[probe.CLOSED] == number, "a refused check")  # type: ignore[misc]
+        told = _told(stage, number, sent_ns, busy=busy, with_bare=with_bare)
         sleep(_SETTLE_S)
         if busy:
             slots[probe.ASK] = number
             wait_for(lambda number=number: slots[probe.DONE] == number, "the worker's account")  # type: ignore[misc]
+        if not told:
+            continue
         yield Round(
             # A check that started before the SET was sent may be refused as well, when it was slow to ask.
             max(0, slots[probe.CLOSED_NS if busy else probe.SHOWN_NS] - sent_ns),
@@ -75,4 +78,22 @@ def play(stage: Stage, count: int, *, busy: bool, with_bare: bool) -> Iterator[R
             ok_ns - sent_ns,
             slots[probe.LATE] - late,
         )
+        late, played = slots[probe.LATE], played + 1
     slots[probe.STOP] = 1
+
+
+def _told(stage: Stage, number: int, sent_ns: int, *, busy: bool, with_bare: bool) -> bool:
+    """Waits until everybody has noted the SET; False where the gate was closed already and has nothing to note."""
+    slots, wait_for = stage.board.slots, stage.children.wait_for
+
+    def was_closed() -> bool:
+        return bool(slots[probe.OPENED_NS] < slots[probe.SHOWN_NS] <= sent_ns)
+
+    wait_for(lambda: slots[probe.SHOWN_NS] > sent_ns or was_closed(), "the news of the SET")
+    if slots[probe.SHOWN_NS] <= sent_ns:
+        return False
+    if with_bare:
+        wait_for(lambda: slots[probe.BARE_NS] > sent_ns, "the bare reader's news")
+    if busy:
+        wait_for(lambda: slots[probe.CLOSED] == number, "a refused check")
+    return True

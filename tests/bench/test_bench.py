@@ -7,14 +7,17 @@ import os
 import subprocess
 import sys
 from array import array
-from typing import Any
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from killswitch import Controller, Settings
-from ops.bench import late, probe, report, suite
+from killswitch.clock import now_ns
+from ops.bench import late, probe, report, rounds, suite
 from ops.bench.figures import Row, quantile
-from ops.bench.scene import open_scene
+from ops.bench.scene import Stage, open_scene
 from ops.commands.bench import _NAMES
 from tests.support.server import RealServer
 
@@ -31,7 +34,7 @@ def _settings(server: RealServer) -> Settings:
 def _bench(server: RealServer, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ops", "bench", "--quick", *words]
     env = {**os.environ, "KILLSWITCH_REDIS_URL": server.url}
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=50, stdin=subprocess.DEVNULL)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=150, stdin=subprocess.DEVNULL)
 
 
 def _keys(server: RealServer) -> dict[object, object]:
@@ -60,6 +63,40 @@ def test_a_late_pass_is_counted() -> None:
     assert slots[probe.CHECKS] == 4
     assert slots[probe.DONE] == 3
     assert judge.passed == []
+
+
+class _Played:
+    """A worker, its operator's line and its children in one: a gate that is closed already when the first SET comes, of
+    which a check passed after its +OK; and one that closes with the second."""
+
+    def __init__(self) -> None:
+        self.slots = memoryview(array("q", bytes(8 * 64)))
+        self.sets = 0
+
+    def set(self, _key: str, value: str) -> tuple[int, int]:
+        slots, sent_ns = self.slots, now_ns()
+        if value == "SAFE":
+            slots[probe.OPEN], slots[probe.OPENED_NS] = slots[probe.ROUND], sent_ns
+        else:
+            self.sets += 1
+            slots[probe.SHOWN_NS] = sent_ns if self.sets == 1 else sent_ns + 1
+            slots[probe.CLOSED], slots[probe.CLOSED_NS] = slots[probe.SENT], sent_ns + 1
+        return sent_ns, sent_ns + 2
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        if self.slots[probe.ASK] != self.slots[probe.DONE]:
+            self.slots[probe.DONE] = self.slots[probe.ASK]
+            self.slots[probe.LATE] += self.sets == 1
+        assert condition(), what
+
+
+def test_a_round_whose_gate_was_closed_already_is_played_again_and_its_late_pass_counted() -> None:
+    """What the SET did not close tells no time; a pass after +OK is none the less for it."""
+    worker = _Played()
+    stage = SimpleNamespace(board=worker, children=worker, line=worker, state_key="state")
+    (only,) = rounds.play(cast(Stage, stage), 1, busy=True, with_bare=False)
+    assert worker.sets == 2
+    assert (only.closed_ns, only.shown_ns, only.ok_ns, only.late) == (1, 1, 2, 1)
 
 
 def test_json_has_the_documented_shape(real_server: RealServer) -> None:
