@@ -51,7 +51,7 @@ def start_worker(children: Children, switch: str, queue: RealServer, queues_serv
         **{f"KILLSWITCH_{name.upper()}": str(value) for name, value in TIMING.items()},
         **env,
     }
-    return Worker(children.python("-m", "workers", env=variables))
+    return Worker(children.worker(env=variables))
 
 
 class Engine:

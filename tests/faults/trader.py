@@ -6,12 +6,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from killswitch import clock, local
+from killswitch import clock
 from tests.faults.trader_loop import (
     BLOCKED,
     BLOCKED_AT,
@@ -24,8 +23,8 @@ from tests.faults.trader_loop import (
     map_slots,
 )
 from tests.history.events import Event
+from tests.support.fledglings import spawn
 from tests.support.obeying import ask
-from tests.support.processes import ROOT
 from tests.support.waiting import eventually
 
 TIMING = {"lease_ms": 400, "renew_ms": 80, "patience_ms": 200, "beat_ms": 250}
@@ -85,6 +84,16 @@ class Trading:
         before = self.slots[PASSED]
         eventually(lambda: self.slots[PASSED] > before, timeout_s=PATIENCE_S, why=f"{self.worker_id} passes")
         return self.last_pass()
+
+    def first_pass(self, after_ns: int) -> int:
+        """Waits until a check that was started after `after_ns` has passed; when the first one of them was started, of
+        a gate that was closed until then."""
+
+        def passed() -> int:
+            passes = [line["start"] for kind in ("pass1", "pass2") for line in self.events(kind)]
+            return min((int(start) for start in passes if start > after_ns), default=0)
+
+        return eventually(passed, timeout_s=PATIENCE_S, why=f"{self.worker_id} passes")
 
     def checked_after(self, at_ns: int) -> None:
         """Waits until a check that was started after `at_ns` was blocked."""
@@ -155,9 +164,9 @@ class Trader(Trading):
             "rest_ms": rest_ms,
         }
         with self.output.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*local.leash(), sys.executable, "-m", "tests.faults.trader_program", json.dumps(config)],
-                cwd=ROOT,
+            self.process = spawn(
+                "tests.faults.trader_program",
+                [json.dumps(config)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -13,7 +13,8 @@ import pytest
 
 from killswitch import Controller
 from ops.launching import phases
-from tests.fleet.world import ENDLESS, Fleet, Worker, start_server
+from tests.fleet.world import ENDLESS, SOON, Fleet, Worker, start_server
+from tests.support.launching import launched
 from tests.support.processes import ROOT, Children
 from tests.support.server import RealServer
 from tests.support.shell import Shell
@@ -62,15 +63,14 @@ def test_the_shipped_example_is_launched_once_and_taken_down(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Engaged it waits in its queue; permitted it runs; launched again it is not placed twice; down, it is gone."""
-    worker = Worker(children.python("-m", "workers", env=variables))
+    worker = Worker(children.worker(env=variables))
     worker.saw("worker_started")
     shell = Shell(server.url, tmp_path, monkeypatch, capsys)
     queue = server.client(db=1)
     roster = Roster(queue)
     shutil.copy(EXAMPLE, tmp_path / "fleet.toml")
 
-    first = shell.run("launch", "fleet.toml", "--output", "json")
-    assert first.code == 0, first
+    first = launched(shell, "launch", "fleet.toml")
     assert [phase["outcome"] for phase in first.json["phases"]] == ["done"] * 4
     scenarios = first.json["phases"][1]["found"]["scenarios"]
     assert [one["name"] for one in scenarios] == ["normal", "mid-stream", "from-the-start"]
@@ -83,8 +83,7 @@ def test_the_shipped_example_is_launched_once_and_taken_down(
     (placed,) = roster.look()
 
     monkeypatch.setitem(phases.RUN, "rehearsal", unchanged)
-    again = shell.run("launch", "fleet.toml", "--permit", "--actor", "alice", "--reason", "go live", "--output", "json")
-    assert again.code == 0, again
+    again = launched(shell, "launch", "fleet.toml", "--permit", "--actor", "alice", "--reason", "go live")
     (engine,) = again.json["engines"]
     assert (engine["state"], engine["job"], engine["placed"]) == ("running", placed.job_id, False)
     assert engine["worker"] == worker.name
@@ -126,7 +125,7 @@ def test_an_engine_placed_by_hand_and_an_engaged_scope_are_told(
     Controller().init()
     Controller().engage("bad prices", "bob", "symbol:EURUSD")
     Controller().reset(Controller().status().switch.epoch, "go live", "alice")
-    worker = Worker(children.python("-m", "workers", env=variables))
+    worker = Worker(children.worker(env=variables))
     worker.saw("worker_started")
     queue = server.client(db=1)
     job = queues.place_engine(queue, {**ENDLESS, "name": ENGINE, "scopes": []})
@@ -147,8 +146,8 @@ def test_an_engine_placed_by_hand_and_an_engaged_scope_are_told(
     assert [placed.job_id for placed in Roster(queue).look()] == [job.id]
 
     assert shell.run("down", "fleet.toml", "--engine", ENGINE).code == 0
-    done = shell.run(*permit, "--output", "json")
-    assert (done.code, done.json["engines"][0]["gate"]) == (0, "closed: scope_engaged")
+    done = launched(shell, *permit)
+    assert done.json["engines"][0]["gate"] == "closed: scope_engaged"
     (warning,) = done.json["warnings"]
     assert f"engine {ENGINE} runs with a closed gate: its scope symbol:EURUSD is ENGAGED bad prices by bob" in warning
     assert "killswitch reset --scope symbol:EURUSD --epoch 2 --reason TEXT" in warning
@@ -163,7 +162,7 @@ def test_interrupt_in_the_rehearsal_leaves_nothing_behind(
     """Ctrl-C: code 130, a report that says so, no process, no key of the scratch prefix, and the switch as it was: the
     dry run wrote and removed nothing of the fleet's."""
     Controller().init()
-    worker = Worker(children.python("-m", "workers", env=variables))
+    worker = Worker(children.worker(env=variables))
     worker.saw("worker_started")
     child = children.python(
         "-m", "ops.cli", "launch", str(EXAMPLE), "--report", str(tmp_path), env={**variables, "TMPDIR": str(tmp_path)}
@@ -191,7 +190,7 @@ def test_down_withdraws_what_a_dead_worker_left_and_stops_what_runs(
     """Nothing comes back: not from the queue, not from a worker that was killed, not from one that was set free."""
     shell = Shell(fleet.switch.unix_url, tmp_path, monkeypatch, capsys)
     monkeypatch.setenv("WORKERS_QUEUE_URL", fleet.queue_server.unix_url)
-    dead = fleet.worker("--queues", "engines")
+    dead = fleet.worker("--queues", "engines", **SOON)
     fleet.place(ENDLESS, name="left")
     dead.saw("job_started")
     dead.child.process.kill()

@@ -9,6 +9,7 @@ import pytest
 
 from killswitch import ROLES, AclUser, Controller, Settings
 from tests.fleet.world import Worker, start_server
+from tests.support.launching import launched
 from tests.support.processes import ROOT, Children
 from tests.support.roles import SECRET_HASH
 from tests.support.server import RealServer
@@ -49,9 +50,7 @@ def test_a_fleet_is_launched_and_taken_down_under_roles_alone(
     monkeypatch.setenv("WORKERS_QUEUE_URL", queue.unix_url)
     shell = Shell(url(switch, "killswitch-launcher"), tmp_path, monkeypatch, capsys)
     worker = Worker(
-        children.python(
-            "-m",
-            "workers",
+        children.worker(
             env={
                 "KILLSWITCH_REDIS_URL": url(switch, "killswitch-worker"),
                 "WORKERS_QUEUE_URL": queue.unix_url,
@@ -63,8 +62,7 @@ def test_a_fleet_is_launched_and_taken_down_under_roles_alone(
     fleet = str(tmp_path / "fleet.toml")
     example = (ROOT / "examples" / "fleet.toml").read_text()
     Path(fleet).write_text(example.replace("seconds = 1.5", "seconds = 1"))
-    done = shell.run("launch", fleet, "--permit", "--actor", "alice", "--reason", "go live", "--output", "json")
-    assert done.code == 0, done
+    done = launched(shell, "launch", fleet, "--permit", "--actor", "alice", "--reason", "go live")
     found = {one["name"]: one for one in done.json["phases"][0]["found"]["findings"]}
     assert [found[name]["verdict"] for name in ("library", "writes", "tracking", "clock")] == ["skip", "ok", "ok", "ok"]
     assert "could not look" in found["acl"]["found"]

@@ -10,20 +10,22 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from killswitch import Agent, Blocked, Code, Permit, Settings, clock, local
+from killswitch import Agent, Blocked, Code, Permit, Settings, clock
 from tests.support.agent_program import BLOCKED_AT, PASSED, PASSED_AT, SIZE, SLOTS, map_slots
+from tests.support.fledglings import spawn
 from tests.support.obeying import ask
-from tests.support.processes import ROOT
 from tests.support.server import RealServer
 from tests.support.waiting import eventually
 
 FAST = {"lease_ms": 300, "renew_ms": 60, "patience_ms": 150, "beat_ms": 200}
 """Short, so that a test is quick; nothing that a test asserts depends on the machine keeping to them."""
+
+CALM: dict[str, Any] = {"lease_ms": 20_000, "renew_ms": 60, "patience_ms": 10_000}
+"""In place of those of FAST where a gate must not close unasked: no stall of the machine outlasts this lease."""
 
 PATIENCE_S = 20.0
 
@@ -132,9 +134,9 @@ class Worker:
             "main": main,
         }
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*local.leash(), sys.executable, "-m", "tests.support.agent_program", json.dumps(config)],
-                cwd=ROOT,
+            self.process = spawn(
+                "tests.support.agent_program",
+                [json.dumps(config)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

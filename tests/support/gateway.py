@@ -14,7 +14,7 @@ from typing import Any
 from killswitch import Admission, Agent, Blocked, Controller
 from killswitch.core.endpoint import parse_url
 from killswitch.store.wire import Wire, connect
-from tests.support.agents import FAST, fast_settings, hold_permit, release
+from tests.support.agents import CALM, FAST, fast_settings, hold_permit, release
 from tests.support.library import Library
 from tests.support.processes import Child, Children
 from tests.support.server import RealServer
@@ -28,6 +28,7 @@ from workers.settings import load
 from workers.venue import running
 
 __all__ = [
+    "LONG_MS",
     "OWNERSHIP_MS",
     "S1",
     "GatewayProcess",
@@ -43,6 +44,9 @@ __all__ = [
 
 S1 = "symbol:EURUSD"
 OWNERSHIP_MS = 600
+"""Short, for tests that wait for its end."""
+LONG_MS = 10_000
+"""An ownership that no stall of the machine ends."""
 _NUMBERS = itertools.count(1)
 
 
@@ -71,9 +75,9 @@ class GatewayProcess:
     def __init__(
         self, children: Children, server: RealServer, venue_url: str, *words: str, journal: str = "orders", **env: str
     ) -> None:
-        settings = {f"KILLSWITCH_{name.upper()}": str(value) for name, value in FAST.items()}
-        self.child: Child = children.python(
-            "-m", "workers", "gateway", "--journal", journal, *words,
+        settings = {f"KILLSWITCH_{name.upper()}": str(value) for name, value in {**FAST, **CALM}.items()}
+        self.child: Child = children.worker(
+            "gateway", "--journal", journal, *words,
             env={
                 "KILLSWITCH_REDIS_URL": server.url,
                 "WORKERS_QUEUE_URL": server.url.rpartition("/")[0] + "/1",
@@ -128,13 +132,12 @@ class GatewayThread:
         venue_url: str,
         max_age_ms: int = 60_000,
         scopes: tuple[str, ...] | None = None,
-        ownership_ms: int = OWNERSHIP_MS,
     ):
-        config = load(queue_url=server.url.rpartition("/")[0] + "/1", venue_url=venue_url, ownership_ms=ownership_ms)
+        config = load(queue_url=server.url.rpartition("/")[0] + "/1", venue_url=venue_url, ownership_ms=LONG_MS)
         self._client = queues.connect(config.queue_address, 1.0)
         name = f"gateway-{next(_NUMBERS)}"
         options = GatewayOptions("orders", scopes, max_age_ms)
-        self.gateway = make_gateway(config, fast_settings(server.unix_url), name, options, self._client)
+        self.gateway = make_gateway(config, fast_settings(server.unix_url, **CALM), name, options, self._client)
         self.drained: list[bool] = []
         self._thread = threading.Thread(target=lambda: self.drained.append(self.gateway.run()), daemon=True)
         self._thread.start()
@@ -148,7 +151,7 @@ class GatewayThread:
 
 
 Start = Callable[..., GatewayThread]
-"""Starts one: `start(url=..., max_age_ms=..., scopes=..., ownership_ms=...)`."""
+"""Starts one: `start(url=..., max_age_ms=..., scopes=...)`."""
 
 
 class LocalVenue(VenueProcess):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
+
+from tests.support.fledglings import Running
 
 __all__ = ["ask"]
 
 
-def ask(child: subprocess.Popen[bytes], output: Path, order: dict[str, Any]) -> Any:
+def ask(child: Running, output: Path, order: dict[str, Any]) -> Any:
     """Has `child` obey and returns its answer. Raises AssertionError with what it wrote to `output` where it ended."""
     assert child.stdin is not None
     assert child.stdout is not None

@@ -6,19 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 from killswitch import local
+from tests.support.fledglings import ROOT, Running, spawn
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["ROOT", "Child", "Children"]
 
 
 class Child:
     """One running child. `output` is everything it printed so far, both streams."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: Running, log: Path) -> None:
         self.process = process
         self.log = log
 
@@ -63,17 +65,26 @@ class Children:
 
     def python(self, *words: str, env: Mapping[str, str] | None = None) -> Child:
         """Start `python WORDS...` at the root of the tree with `env` added to this process's environment."""
+        command = [*local.leash(), sys.executable, *words]
+        variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+
+        def start(output: IO[bytes]) -> Running:
+            return subprocess.Popen(
+                command, cwd=ROOT, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+
+        return self._add(start)
+
+    def worker(self, *words: str, env: Mapping[str, str] | None = None) -> Child:
+        """Start `killswitch-worker WORDS...` in the same way, without the second that loading it takes."""
+        return self._add(
+            lambda output: spawn("workers", words, env={**os.environ, **(env or {})}, stdout=output, stderr=output)
+        )
+
+    def _add(self, start: Callable[[IO[bytes]], Running]) -> Child:
         log = self._folder / f"child-{len(self._children)}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*local.leash(), sys.executable, *words],
-                cwd=ROOT,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-        child = Child(process, log)
+            child = Child(start(output), log)
         self._children.append(child)
         return child
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ from typing import Any
 from killswitch import Agent, Controller, Settings, clock
 from tests.support.agents import Worker, fast_settings
 from tests.support.server import RealServer
+from tests.support.waiting import eventually
 
 STATE = "killswitch:state"
+TIMEOUT_MS = 10_000
+"""For whoever operates the switch where nothing measures how long an answer took: a stalled server still answers."""
 
 
 class Switch:
@@ -20,7 +24,7 @@ class Switch:
         self.server = server
         self.folder = folder
         self.url = url or server.unix_url
-        self.control = Controller(self.settings())
+        self.control = Controller(self.settings(timeout_ms=TIMEOUT_MS))
         self._ends: list[Agent | Worker] = []
 
     def settings(self, **changes: Any) -> Settings:
@@ -60,6 +64,13 @@ class Switch:
     def engage_raw(self) -> int:
         """SET ENGAGED on a bare line; the time at which +OK was read."""
         return self.server.raw_set(STATE, "ENGAGED by hand")
+
+    def settled(self) -> None:
+        """Waits until nothing in this process puts outcomes or seals on record any more, beside what it did."""
+        eventually(
+            lambda: "killswitch-seal" not in {thread.name for thread in threading.enumerate()},
+            why="what is done for the record after a change is over",
+        )
 
     def close(self) -> None:
         for end in self._ends:

@@ -80,8 +80,8 @@ class VenueProcess:
 
     def start(self) -> None:
         """Starts it (again); a port that was chosen before stays."""
-        words = ("-m", "workers", "venue", "--listen", self.url or self._wanted, "--events", str(self.events_path))
-        self.child = self._children.python(*words, env={"WORKERS_VENUE_NAME": self.name})
+        words = ("venue", "--listen", self.url or self._wanted, "--events", str(self.events_path))
+        self.child = self._children.worker(*words, env={"WORKERS_VENUE_NAME": self.name})
         output = self.child.wait_for('"venue_listening"', timeout_s=30)
         lines = [json.loads(line) for line in output.splitlines() if '"venue_listening"' in line]
         self.url = lines[-1]["url"]
@@ -116,8 +116,8 @@ class VenueProcess:
 
     @property
     def history(self) -> History:
-        """Its record so far."""
-        return History.read(self.events_path)
+        """Its record so far; it may be writing the next line."""
+        return History.read(self.events_path, growing=True)
 
     def arrivals(self, **values: Any) -> list[dict[str, Any]]:
         """The orders that came, as far as they have these values."""
