@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from killswitch import Controller, Scope, Settings, SettingsError, StoreUnavailable, quick
+from killswitch import Controller, Outcome, Scope, Settings, SettingsError, StoreUnavailable, quick
 from killswitch import settings as full
 from killswitch.core.endpoint import TlsFiles
 from killswitch.sources import default_actor
 from tests.support.proxy import Proxy
 from tests.support.server import RealServer
 from tests.support.surroundings import surroundings
+from tests.support.waiting import eventually
 
 URLS = (
     "redis://h",
@@ -216,10 +217,19 @@ def test_it_engages_as_the_controller_does(real_server: RealServer) -> None:
     control = Controller(Settings(redis_url=real_server.url))
     control.init()
     seen: list[quick.Press] = []
-    press = quick.engage(
-        _target(real_server.url), " fat finger ", scope=Scope.parse("symbol:X"), on_engaged=seen.append
-    )
-    outcome = control.engage("fat finger", "tester", "symbol:X")
+
+    def both() -> tuple[quick.Press, Outcome] | None:
+        """Again where one of them did not hear in time how durable it is."""
+        seen.clear()
+        press = quick.engage(
+            _target(real_server.url), " fat finger ", scope=Scope.parse("symbol:X"), on_engaged=seen.append
+        )
+        outcome = control.engage("fat finger", "tester", "symbol:X")
+        return (press, outcome) if press.durability and outcome.durability else None
+
+    found = eventually(both, why="both hear how durable they are")
+    assert found is not None
+    press, outcome = found
     entries = control.audit(2)
     assert (press.state, press.scope, press.reason) == (outcome.state, outcome.scope, outcome.reason)
     assert press.epoch + 1 == outcome.epoch

@@ -6,23 +6,24 @@ import pytest
 
 from killswitch import Agent, Blocked, Code, Controller, Settings, Verdict
 from killswitch.testing import fake_redis
+from tests.support.agents import closes_with, open_epoch
 
 
 def test_agent_opens_and_closes_on_a_fake_redis() -> None:
     """Init, reset, trade, engage: everything above the socket is the real thing, on the polling rung."""
     with fake_redis() as url:
-        settings = Settings(redis_url=url, lease_ms=600, renew_ms=20, patience_ms=400, beat_ms=100)
+        patient = {"lease_ms": 5000, "patience_ms": 3000, "timeout_ms": 10_000}
+        settings = Settings(redis_url=url, renew_ms=20, beat_ms=100, **patient)
         control = Controller(settings)
         assert control.init(actor="test").created
         with Agent(settings, engine="e1") as agent:
             control.reset(epoch=control.status().switch.epoch, reason="go", actor="test")
-            assert agent.wait_open(5.0)
+            epoch = open_epoch(agent)
             assert agent.view.rung == "polling"
-            epoch = agent.gate.signal()
             with agent.gate.order(epoch) as permit:
                 assert permit.epoch == epoch == 2
             assert control.engage(reason="stop", actor="test", wait_s=0.1).verdict is Verdict.UNCERTAIN
-            assert agent.wait_closed(5.0)
+            closes_with(agent, Code.ENGAGED)
             with pytest.raises(Blocked, match="stop") as caught:
                 agent.gate.signal()
             assert caught.value.code is Code.ENGAGED

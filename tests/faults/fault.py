@@ -24,7 +24,6 @@ Step = Callable[[World], object]
 _QUIET_S = 0.15
 _LINGER_S = 0.2
 _RECOVERED_NS = 2_000_000_000  # L4
-_ALLOWED = 10  # times that a recovery waits for the processor, each at most as long as the worst nap beside it
 _PASSING = frozenset(
     {Code.STATE_CHANGED, Code.UNRECORDED, Code.LEASE_EXPIRED, Code.NO_ANSWER, Code.DISCONNECTED, Code.NO_STATE_YET}
 )
@@ -79,9 +78,10 @@ class Trial:
         self._begin()
         if fault.closes is not Closes.AT_MOST_A_MOMENT:
             self._is_closed()
-        with lateness() as late:
+        with lateness(world.pids) as late:
             self._ends()
             recovered_ns = world.settle() - self.healed_ns
+            allowed_ns = late.allowed_ns
         sends = 0 if self.bound_ns is None else late_sends(world, self.bound_ns, self.healing_ns)
         reasons = codes(world, self.begun_ns)
         row(
@@ -98,7 +98,7 @@ class Trial:
         sound(world)
         world.broken = False
         assert sends == 0
-        assert recovered_ns <= _RECOVERED_NS + _ALLOWED * late.worst_ns
+        assert recovered_ns <= _RECOVERED_NS + allowed_ns
         initialised = {Code.ENGAGED} if fault.void else set()  # what `killswitch init` writes where nothing is
         assert reasons <= fault.codes | fault.others | fault.until | _PASSING | initialised, sorted(reasons)
 

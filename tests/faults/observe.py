@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from killswitch import Code, clock
@@ -11,10 +11,13 @@ from killswitch.clock import NS_PER_MS
 from tests.evidence.record import record
 from tests.faults.world import World
 from tests.history.events import Event
+from tests.support.waiting import InLine
 
 __all__ = ["Lateness", "closures", "codes", "last_pass", "late_sends", "lateness", "row", "sound"]
 
 _NAP_S = 0.005
+_NAPS = 10
+"""Times that what is timed waits to be woken, each at most as late as the worst nap beside it."""
 
 
 def _passes(world: World) -> list[Event]:
@@ -77,10 +80,12 @@ def row(
 
 
 class Lateness:
-    """How late this machine lets a sleeper wake: what a promise in ms is allowed on top, because it is not ours."""
+    """How late this machine lets a sleeper wake, and keeps those with `pids` in line for a processor: what a promise in
+    ms is allowed on top, because it is not ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, pids: Callable[[], Iterable[int]]) -> None:
         self.worst_ns = 0
+        self._in_line = InLine(pids)
         self._ended = threading.Event()
 
     def watch(self) -> None:
@@ -88,16 +93,25 @@ class Lateness:
         while not self._ended.is_set():
             begun = clock.now_ns()
             clock.sleep(_NAP_S)
-            self.worst_ns = max(self.worst_ns, clock.now_ns() - begun - int(_NAP_S * 1e9))
+            self.note(clock.now_ns() - begun - int(_NAP_S * 1e9))
+
+    def note(self, late_ns: int) -> None:
+        """A sleeper, here or in another process, was that late."""
+        self.worst_ns = max(self.worst_ns, late_ns)
+
+    @property
+    def allowed_ns(self) -> int:
+        """On top, for what happened so far."""
+        return _NAPS * self.worst_ns + self._in_line.worst_ns
 
     def end(self) -> None:
         self._ended.set()
 
 
 @contextmanager
-def lateness() -> Iterator[Lateness]:
+def lateness(pids: Callable[[], Iterable[int]] = tuple) -> Iterator[Lateness]:
     """Measures while the block runs."""
-    found = Lateness()
+    found = Lateness(pids)
     thread = threading.Thread(target=found.watch, name="lateness")
     thread.start()
     try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from killswitch import Code, clock
-from tests.faults.fault import Closes, Fault
+from tests.faults.fault import Closes, Fault, Step
 from tests.faults.world import World
 from tests.support.resp import ReplyError, encode
 
 __all__ = ["SILENCES"]
 
 _SHORT_S = 0.06  # of a patience of 0.2 s
+_LONG_MS = 3000  # of what ends by itself: more than a lease and what a busy machine may add, less than a line's limit
+_UNTIL_HEALED_MS = 60_000
 _SILENT = frozenset({Code.NO_ANSWER, Code.LEASE_EXPIRED, Code.UNREACHABLE})
 _GONE = frozenset({Code.UNREACHABLE, Code.DISCONNECTED})
 _ANEW = frozenset({Code.ENGAGED, Code.INCARNATION_CHANGED})
@@ -27,8 +29,10 @@ def occupied(world: World, *words: str | bytes | int) -> None:
     """Sends a command that keeps the server busy; returns once it answers nobody else as usual."""
     line = world.switch.line()
     world.held.append(line)
-    line.socket.sendall(encode(*words))
     with world.switch.line() as probe:
+        for one in (line, probe):  # both are accepted before the server is too busy for that
+            assert one.call("PING") == "PONG"
+        line.socket.sendall(encode(*words))
         probe.socket.settimeout(_UNANSWERED_S)
         for _ in range(100):
             try:
@@ -85,16 +89,16 @@ def _many_keys(world: World) -> None:
         line.call("FLUSHDB")
 
 
-def _paused(how: str) -> Fault:
-    return Fault(
-        f"CLIENT PAUSE {how}",
-        "P3 P4 S2",
-        lambda world: world.raw("CLIENT", "PAUSE", 1000, how),
-        _SILENT,
-        # The answer to any write comes when the pause is over; one that asks for the end might itself be held.
-        heal=lambda world: world.raw("SET", "unrelated", "1"),
-        core=True,
-    )
+def _paused(how: str, ms: int, heal: Step) -> Fault:
+    def inject(world: World) -> None:
+        world.raw("CLIENT", "PAUSE", ms, how)
+
+    return Fault(f"CLIENT PAUSE {how}", "P3 P4 S2", inject, _SILENT, heal, core=True)
+
+
+def _script_killed(world: World) -> None:
+    world.raw("SCRIPT", "KILL")
+    released(world)
 
 
 def _killed(world: World) -> None:
@@ -104,14 +108,14 @@ def _killed(world: World) -> None:
 SILENCES = [
     Fault("server frozen", "P3 S2", lambda w: w.switch.sigstop(), _SILENT, lambda w: w.switch.sigcont(), core=True),
     Fault("server frozen for a moment", "L7", _short_stop, frozenset(), closes=Closes.AT_MOST_A_MOMENT, core=True),
-    Fault("DEBUG SLEEP", "P3 S2", lambda w: occupied(w, "DEBUG", "SLEEP", "0.9"), _SILENT, released),
-    Fault("slow script, held", "P3 P4 S2", lambda w: _script(w, 900, 5000), _SILENT, released),
+    Fault("DEBUG SLEEP", "P3 S2", lambda w: occupied(w, "DEBUG", "SLEEP", f"{_LONG_MS / 1000:g}"), _SILENT, released),
+    Fault("slow script, held", "P3 P4 S2", lambda w: _script(w, _LONG_MS, 10_000), _SILENT, released),
     Fault(
         "slow script, busy",
         "P3 P4 S2",
-        lambda w: _script(w, 900, 50),
+        lambda w: _script(w, _UNTIL_HEALED_MS, 50),
         frozenset({Code.REDIS_BUSY}),
-        released,
+        _script_killed,
         others=_SILENT,
         refuses="BUSY",
         core=True,
@@ -126,8 +130,9 @@ SILENCES = [
         refuses="BUSY",
     ),
     Fault("KEYS on many keys", "P3 L4", _many_keys, _SILENT, closes=Closes.AT_MOST_A_MOMENT),
-    _paused("ALL"),
-    _paused("WRITE"),
+    # Who asks for the end of a pause of everything is paused too; its next answer comes when it is over.
+    _paused("ALL", _LONG_MS, lambda w: w.raw("SET", "unrelated", "1")),
+    _paused("WRITE", _UNTIL_HEALED_MS, lambda w: w.raw("CLIENT", "UNPAUSE")),
     Fault("server killed", "P3 P9 S2", _killed, _GONE, lambda w: w.switch.restart(), void=True, until=_ANEW, core=True),
     Fault(
         "server killed, its memory lost",

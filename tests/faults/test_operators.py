@@ -54,7 +54,7 @@ def test_who_cannot_engage_is_told_by_when_the_fleet_is_closed_and_it_is(pair: W
         last_ns = max(trader.last_pass() for trader in pair.traders)
         assert last_ns <= ended_ns + error["closed_within_ms"] * clock.NS_PER_MS
         # Twice the half of the time limit, and a Python that starts; as long as this machine takes for that now.
-        assert ended_ns - effect_ns <= _TOLD_NS + _ALLOWED * started_ns
+        assert ended_ns - effect_ns - told["in_line_ns"] <= _TOLD_NS + _ALLOWED * started_ns
         if server != "killed":  # else what it says is of another incarnation
             pair.valid(clock.now_ns())
         heal(pair)

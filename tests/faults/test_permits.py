@@ -16,7 +16,7 @@ from tests.faults.prop import prop
 from tests.faults.strike import strike
 from tests.faults.trader import PATIENCE_S, TIMING
 from tests.faults.world import World
-from tests.support.agents import fast_settings, hold_permit, open_epoch, release
+from tests.support.agents import closes_with, fast_settings, hold_permit, open_epoch, release
 from tests.support.waiting import eventually
 
 _BLOWS = 300
@@ -34,12 +34,25 @@ def agent(bare: World) -> Iterator[Agent]:
 Use = Callable[[Agent], None]
 
 
+def _granted(use: Use) -> Use:
+    """The same, again as long as the gate lapses between looking at it and sending."""
+
+    def again(agent: Agent) -> None:
+        while True:
+            try:
+                return use(agent)
+            except Blocked:
+                clock.sleep(0.001)
+
+    return again
+
+
 def _raising(error: BaseException) -> Use:
     def use(agent: Agent) -> None:
         with contextlib.suppress(type(error)), agent.gate.order(open_epoch(agent)):
             raise error
 
-    return use
+    return _granted(use)
 
 
 def _sending(agent: Agent) -> Generator[int, None, None]:
@@ -61,12 +74,12 @@ def _forgotten_generator(agent: Agent) -> None:
 
 
 def _cancelled_task(agent: Agent) -> None:
-    epoch = open_epoch(agent)
-
     async def send(entered: asyncio.Event) -> None:
-        async with agent.gate.order(epoch):
-            entered.set()
-            await asyncio.Event().wait()
+        while not entered.is_set():
+            with contextlib.suppress(Blocked):  # the gate lapsed between looking at it and sending
+                async with agent.gate.order(open_epoch(agent)):
+                    entered.set()
+                    await asyncio.Event().wait()
 
     async def cancel() -> None:
         entered = asyncio.Event()
@@ -89,10 +102,11 @@ def _dying_thread(agent: Agent) -> None:
     entered = threading.Event()
 
     def send() -> None:
-        with contextlib.suppress(SystemExit), agent.gate.order(open_epoch(agent)):
-            entered.set()
-            while True:
-                clock.sleep(0.001)
+        while not entered.is_set():
+            with contextlib.suppress(SystemExit, Blocked), agent.gate.order(open_epoch(agent)):
+                entered.set()
+                while True:
+                    clock.sleep(0.001)
 
     thread = threading.Thread(target=send)
     thread.start()
@@ -139,8 +153,8 @@ USES: dict[str, Use] = {
     "SystemExit": _raising(SystemExit()),
     "KeyboardInterrupt": _raising(KeyboardInterrupt()),
     "GeneratorExit": _raising(GeneratorExit()),
-    "a closed generator": _closed_generator,
-    "a forgotten generator": _forgotten_generator,
+    "a closed generator": _granted(_closed_generator),
+    "a forgotten generator": _granted(_forgotten_generator),
     "a cancelled task": _cancelled_task,
     "a permit that nobody returned": _forgotten_permit,
     "the death of the thread": _dying_thread,
@@ -164,15 +178,21 @@ def test_a_permit_that_hangs_is_shown_and_blocks_quiet(bare: World, agent: Agent
     """A send that never ends is an order in flight: named to the operator, and nothing is called QUIET or FENCED."""
     permit = hold_permit(agent, "c-77")
     try:
+        eventually(lambda: _shown(bare, agent) == 1, timeout_s=PATIENCE_S, why="its row tells of the order")
         begun = clock.now_ns()
-        outcome = bare.control.engage("stop", wait_s=0.6)
+        outcome = bare.control.engage("stop", wait_s=3.0)
         waited_ns = clock.now_ns() - begun
         assert outcome.verdict is Verdict.UNCERTAIN
         assert [(m.in_flight, m.orders) for m in outcome.pending] == [(1, ("c-77",))]
-        assert agent.view.code is Code.ENGAGED
+        closes_with(agent, Code.ENGAGED)
         row(bare, "permit that hangs", "S15 P6 L2", note=f"UNCERTAIN after {waited_ns / 1e6:.0f} ms, names its order")
     finally:
         release(permit)
     eventually(
         lambda: bare.control.engage("again", wait_s=PATIENCE_S).verdict is Verdict.QUIET, why="the proof comes after it"
     )
+
+
+def _shown(world: World, agent: Agent) -> int:
+    """Orders in flight of this agent, as its row tells."""
+    return sum(m.in_flight for m in world.control.status().members if m.worker_id == agent.worker_id)

@@ -19,7 +19,8 @@ from tests.faults.world import World
 from tests.history.events import Event
 from tests.support.venue import VenueLine
 
-_WAIT_S = 1.5
+_FENCED_S = 10.0  # the wait ends as soon as it is had
+_UNCERTAIN_S = 3.0  # waited for in full, and long enough to learn that every lease has run out
 _QUIET_S = 10.0
 
 
@@ -38,6 +39,7 @@ def _wakes(world: World, trader: Trader, stopped_ns: int, name: str, outcome: Ou
     trader.checked_after(said_ns)
     again = world.engage(wait_s=_QUIET_S)
     assert again.verdict is Verdict.QUIET
+    wait_s = _FENCED_S if outcome.verdict is Verdict.FENCED else _UNCERTAIN_S
     found = _arrived(world, trader, said_ns)
     assert trader.last_pass() == passed_ns, "a check passed after the process woke"
     row(
@@ -47,7 +49,7 @@ def _wakes(world: World, trader: Trader, stopped_ns: int, name: str, outcome: Ou
         closed_ns=passed_ns - stopped_ns,
         bound_ns=LEASE_NS,
         sends_after=late_sends(world, said_ns, clock.now_ns()),
-        note=f"{outcome.verdict} after {outcome.waited_ms:.0f} ms of at most {_WAIT_S * 1000:g}; "
+        note=f"{outcome.verdict} after {outcome.waited_ms:.0f} ms of at most {wait_s * 1000:g}; "
         f"{len(found)} arrived afterwards, {sum(e['accepted'] for e in found)} accepted",
     )
     return found
@@ -61,7 +63,7 @@ def test_fenced_is_true_of_a_process_that_stopped_in_its_order_path(pair: World,
     victim = pair.traders[0]
     with pair.trying():
         stopped_ns = victim.stop_at(point)
-        outcome = pair.engage(wait_s=_WAIT_S)
+        outcome = pair.engage(wait_s=_FENCED_S)
         assert outcome.verdict is Verdict.FENCED, outcome
         assert [member.worker_id for member in outcome.pending] == [victim.worker_id]
         assert outcome.leases_out
@@ -79,7 +81,7 @@ def test_without_a_fence_the_word_is_uncertain_and_an_order_may_still_arrive(lon
     victim = lone.traders[0]
     with lone.trying():
         stopped_ns = victim.stop_at(point)
-        outcome = lone.engage(wait_s=_WAIT_S)
+        outcome = lone.engage(wait_s=_UNCERTAIN_S)
         assert outcome.verdict is Verdict.UNCERTAIN, outcome
         assert outcome.leases_out
         found = _wakes(lone, victim, stopped_ns, f"process stopped {point}, no sink named", outcome)
@@ -129,7 +131,7 @@ def test_a_venue_that_was_killed_after_it_confirmed_a_fence_still_has_it(pair: W
     victim = pair.traders[0]
     with pair.trying():
         stopped_ns = victim.stop_at("check_to_send")
-        outcome = pair.engage(wait_s=_WAIT_S)
+        outcome = pair.engage(wait_s=_FENCED_S)
         assert outcome.verdict is Verdict.FENCED, outcome
         assert pair.venue is not None
         pair.venue.send(signal.SIGKILL)
@@ -153,7 +155,7 @@ def test_a_venue_that_cannot_be_asked_leaves_it_uncertain_and_in_time(pair: Worl
         assert pair.venue is not None
         stopped_ns = victim.stop_at("before_check")
         pair.venue.send(signal.SIGKILL if venue == "killed" else signal.SIGSTOP)
-        outcome = pair.engage(wait_s=_WAIT_S)
+        outcome = pair.engage(wait_s=_UNCERTAIN_S)
         assert outcome.verdict is Verdict.UNCERTAIN, outcome
         assert victim.worker_id in [member.worker_id for member in outcome.pending]
         assert outcome.leases_out

@@ -32,6 +32,9 @@ SYMBOL = "EURUSD"
 _WORKING_MAX = 50
 _SETTLE_NS = 100_000_000
 
+GAP_NS = 100_000_000
+"""A turn of the loop that took longer by this is told as a gap: nobody let the process run."""
+
 
 def map_slots(path: Path) -> memoryview:
     """The slots of `path` as integers, shared between this process and the test."""
@@ -210,7 +213,11 @@ def stop_between_announcement_and_check(slots: memoryview, trader: list[Trader])
 
 def run(trader: Trader, hot_ms: float, rest_ms: float) -> None:
     """Trades until the slot EXIT is set."""
+    turn_ns = int((hot_ms + rest_ms) * 1e6)
     while not trader.slots[EXIT]:
+        begun = clock.now_ns()
         trader.burst(int(hot_ms * 1e6))
         if rest_ms:
             clock.sleep(rest_ms / 1000)
+        if (lasted := clock.now_ns() - begun - turn_ns) > GAP_NS:
+            trader.account.add("gap", clock.now_ns(), lasted=lasted)

@@ -31,6 +31,7 @@ class Obey:
         self.agent = trader.agent
         self._files: list[int] = []
         self._takes = threading.Event()
+        self._taken = threading.Event()
 
     def serve(self) -> None:
         """Until stdin ends."""
@@ -52,16 +53,19 @@ class Obey:
             size = size + 1 if how == "re" else int(size * 1.5)
 
     def do_take_descriptors(self) -> None:
-        """From now on every descriptor that is free is taken, also those that others give back."""
+        """From now on every descriptor that is free is taken, also those that others give back a moment later."""
         resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         self._takes.set()
+        self._taken.clear()
         threading.Thread(target=self._take, daemon=True).start()
+        self._taken.wait()
 
     def _take(self) -> None:
         while self._takes.is_set():
             with contextlib.suppress(OSError):
                 while True:
                     self._files.append(os.open(os.devnull, os.O_RDONLY))
+            self._taken.set()
             clock.sleep(0.0001)
         while self._files:
             os.close(self._files.pop())

@@ -18,6 +18,7 @@ from tests.support.processes import Child, Children
 from tests.support.resp import RawLine, Reply, ReplyError
 from tests.support.server import RealServer
 from tests.support.switch import STATE
+from tests.support.waiting import my_line_ns
 
 __all__ = ["USER", "VENUE", "World", "acl_file"]
 
@@ -52,8 +53,9 @@ class World(Chronicle):
         self.broken = False
         """Set while a test changes the world, cleared when it has put everything back."""
         self.venue_url = f"unix://{folder}/venue"
-        settings = fast_settings(switch.unix_url, **TIMING, sinks=f"{VENUE}={self.venue_url}")
-        self.control = Controller(settings)
+        sinks = f"{VENUE}={self.venue_url}"
+        # Patient with a busy machine: how soon an operator learns of trouble is judged where it is the point (L1).
+        self.control = Controller(fast_settings(switch.unix_url, **TIMING, sinks=sinks, timeout_ms=10_000))
         self.url = switch.unix_url.replace("unix://", f"unix://{USER}:pw@") if self._has_user() else switch.unix_url
         self.held: list[RawLine] = []
         """Lines on which a command keeps the server busy."""
@@ -75,7 +77,7 @@ class World(Chronicle):
     def open_venue(self) -> Child:
         """Starts the venue process."""
         words = ("venue", "--listen", self.venue_url, "--events", str(self.arrivals.path))
-        venue = self._children.python("-m", "workers", *words)
+        venue = self._children.worker(*words)
         venue.wait_for("venue_listening")
         return venue
 
@@ -123,6 +125,12 @@ class World(Chronicle):
         assert self.queue is not None
         return start_worker(self._children, self.url, self.queue, f"{queue},cleanup", **self._venue_env, **env)
 
+    def pids(self) -> list[int]:
+        """All processes of this world that run."""
+        engines = [engine.worker.child.pid for engine in self.engines]
+        servers = [self.switch.pid, self.queue.pid if self.queue is not None else 0]
+        return [pid for pid in [*(one.pid for one in self.trading), *engines, *servers, self.venue.pid] if pid]
+
     @property
     def _venue_env(self) -> dict[str, str]:
         return {"WORKERS_VENUE_URL": self.venue_url, "WORKERS_VENUE_NAME": VENUE}
@@ -164,13 +172,18 @@ class World(Chronicle):
         name, part = f"op{self._operations}", scope or "switch"
         begun = clock.now_ns()
         self.history.add("op", begun, op=name, action="engage", scope=part, wait_s=wait_s)
-        confirmed: list[int] = []
+        confirmed: list[tuple[int, int]] = []
         outcome = self.control.engage(
-            "a fault", "operator", scope, wait_s, on_engaged=lambda _: confirmed.append(clock.now_ns())
+            "a fault",
+            "operator",
+            scope,
+            wait_s,
+            on_engaged=lambda _: confirmed.append((clock.now_ns(), my_line_ns())),
         )
-        done = clock.now_ns()
-        self.state("ENGAGED", outcome.epoch, "engage", begun, until=confirmed[0], scope=part)
-        self.announced(confirmed[0])
+        done, (engaged_ns, line_ns) = clock.now_ns(), confirmed[0]
+        took_ns = done - engaged_ns - (my_line_ns() - line_ns)
+        self.state("ENGAGED", outcome.epoch, "engage", begun, until=engaged_ns, scope=part)
+        self.announced(engaged_ns)
         self.history.add(
             "op_end",
             done,
@@ -180,7 +193,8 @@ class World(Chronicle):
             members=[member.worker_id for member in outcome.members],
             pending=[member.worker_id for member in outcome.pending],
             leases_out=outcome.leases_out,
-            engaged_t=confirmed[0],
+            engaged_t=engaged_ns,
+            took_ms=took_ns / clock.NS_PER_MS,
         )
         return outcome
 

@@ -9,6 +9,7 @@ import pytest
 from killswitch import clock
 from killswitch.control.outcome import Verdict
 from tests.fleet.world import ENDLESS, PATIENCE_S, Fleet, Worker
+from tests.support.agents import CALM
 from tests.support.gateway import JournalView
 from tests.support.processes import Children
 from tests.support.venue import VenueProcess
@@ -16,10 +17,13 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.fleet, pytest.mark.real]
 
+LONG = {f"KILLSWITCH_{name.upper()}": str(value) for name, value in CALM.items()}
+"""So that no gate closes unasked: an order in the journal would be refused for it."""
+
 
 def trading(fleet: Fleet, venue: VenueProcess) -> tuple[Worker, Worker]:
     """A worker whose engine e1 trades through the journal `orders`, and the gateway that forwards."""
-    env = {"WORKERS_VENUE_URL": venue.url, "WORKERS_ADMISSION_JOURNAL": "orders"}
+    env = {"WORKERS_VENUE_URL": venue.url, "WORKERS_ADMISSION_JOURNAL": "orders", **LONG}
     gateway = fleet.worker("gateway", **env)
     gateway.saw("gateway_owner")
     worker = fleet.worker(**env)
@@ -58,7 +62,7 @@ def test_stop_of_a_fleet_with_a_gateway_is_quiet_and_leaves_nothing_at_the_venue
     trading(fleet, venue)
     view = JournalView(fleet.switch.unix_url)
     for _ in range(5):
-        outcome = fleet.control.engage("stop", wait_s=5)
+        outcome = fleet.control.engage("stop", wait_s=PATIENCE_S)
         quiet_ns = clock.now_ns()
         assert outcome.verdict is Verdict.QUIET, outcome
         assert {member.engine for member in outcome.members} == {"e1"}

@@ -12,7 +12,7 @@ import pytest
 from rq.job import Job
 
 from killswitch import Controller, Verdict, clock
-from tests.fleet.world import ENDLESS, PATIENCE_S, Fleet, Worker
+from tests.fleet.world import ENDLESS, PATIENCE_S, SOON, Fleet, Worker
 from tests.support.processes import Children
 from tests.support.venue import VenueProcess
 from tests.support.waiting import eventually
@@ -29,7 +29,7 @@ def venue(children: Children, tmp_path: Path) -> VenueProcess:
 
 def worker_at(fleet: Fleet, venue: VenueProcess, *words: str, **env: str) -> Worker:
     """A worker whose orders go to `venue`."""
-    return fleet.worker(*words, WORKERS_VENUE_URL=venue.url, WORKERS_VENUE_NAME=venue.name, **env)
+    return fleet.worker(*words, WORKERS_VENUE_URL=venue.url, WORKERS_VENUE_NAME=venue.name, **SOON, **env)
 
 
 def resting(fleet: Fleet) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from killswitch import clock
-from tests.fleet.world import ENDLESS, PATIENCE_S, Fleet
+from tests.fleet.world import ENDLESS, PATIENCE_S, SOON, Fleet
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.fleet, pytest.mark.real]
@@ -59,9 +59,9 @@ def test_idle_worker_ends_at_once(fleet: Fleet) -> None:
 def test_engine_of_a_killed_worker_goes_on_elsewhere_after_its_lease(fleet: Fleet) -> None:
     """kill -9: another worker takes over under a higher token, not before the lease, and cancels in its place."""
     job = fleet.place(ENDLESS)
-    doomed = fleet.worker()
+    doomed = fleet.worker(**SOON)
     token = doomed.saw("job_started")["token"]
-    heir = fleet.worker()
+    heir = fleet.worker(**SOON)
     heir.saw("worker_gate", open=True)
     killed_ns = clock.now_ns()
     os.kill(doomed.child.pid, signal.SIGKILL)
@@ -78,13 +78,13 @@ def test_engine_of_a_killed_worker_goes_on_elsewhere_after_its_lease(fleet: Flee
 def test_worker_that_wakes_up_after_a_takeover_sends_nothing(fleet: Fleet) -> None:
     """A frozen worker thought dead: when it wakes its engine is another's, so it stops and records nothing."""
     job = fleet.place(ENDLESS)
-    sleeper = fleet.worker()
+    sleeper = fleet.worker(**SOON)
     eventually(lambda: fleet.orders("e1"), timeout_s=PATIENCE_S, why="the engine trades")
     token = sleeper.saw("job_started")["token"]
     os.kill(sleeper.child.pid, signal.SIGSTOP)
     os.waitpid(sleeper.child.pid, os.WUNTRACED)
     before = len(fleet.orders("e1"))
-    heir = fleet.worker()
+    heir = fleet.worker(**SOON)
     heir.saw("job_started", job=job.id)
     os.kill(sleeper.child.pid, signal.SIGCONT)
     sleeper.saw("engine_ownership_lost", engine="e1")
@@ -113,7 +113,7 @@ def test_engine_placed_twice_runs_once(fleet: Fleet) -> None:
 def test_engine_stops_when_the_queue_is_lost_and_comes_back_with_it(fleet: Fleet) -> None:
     """Without the queue's Redis nobody knows who owns the engine, so it stops; the worker waits and starts it again."""
     job = fleet.place(ENDLESS)
-    worker = fleet.worker()
+    worker = fleet.worker(**SOON)
     first = worker.saw("job_started")["token"]
     fleet.queue_server.kill9()
     worker.saw("engine_ownership_lost", engine="e1")

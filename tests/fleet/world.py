@@ -14,11 +14,15 @@ from rq.registry import FailedJobRegistry, FinishedJobRegistry, StartedJobRegist
 from killswitch import Controller, Member, Settings
 from tests.support.processes import Child, Children
 from tests.support.server import RealServer, binary
+from tests.support.switch import TIMEOUT_MS
 from tests.support.waiting import eventually
 from workers import queues
 
-PATIENCE_S = 20.0
-OWNERSHIP_MS = 900
+PATIENCE_S = 60.0
+OWNERSHIP_MS = 10_000
+"""Of engines: no stall of the machine ends it."""
+SOON = {"WORKERS_OWNERSHIP_MS": "2500"}
+"""For a worker whose engine another one is to take over: a takeover waits for up to two of these lives."""
 
 ENDLESS: dict[str, Any] = {
     "name": "e1",
@@ -74,7 +78,7 @@ class Fleet:
         self.queue = queue.client()
         self.folder = folder
         self._children = children
-        self.settings = Settings(redis_url=switch.unix_url, beat_ms=200, retain_ms=60_000)
+        self.settings = Settings(redis_url=switch.unix_url, beat_ms=200, retain_ms=60_000, timeout_ms=TIMEOUT_MS)
         self.control = Controller(self.settings)
         self.control.init()
         self.reset()
@@ -91,7 +95,7 @@ class Fleet:
             "WORKERS_HEARTBEAT_MS": "200",
             "WORKERS_DRAIN_S": "10",
         }
-        return Worker(self._children.python("-m", "workers", *words, env={**variables, **env}))
+        return Worker(self._children.worker(*words, env={**variables, **env}))
 
     def engage(self) -> None:
         """As an operator with nothing but redis-cli would."""

@@ -45,6 +45,8 @@ KINDS: dict[str, frozenset[str]] = {
         "phase": "name",
         # What a worker believed.
         "view": "worker open code epoch",
+        # It, or "" for a server, was kept from running for so long, until then.
+        "gap": "worker lasted",
         "answer": "worker sent",
     }.items()
 }
@@ -88,10 +90,14 @@ class History:
                 file.write(json.dumps(event, sort_keys=True) + "\n")
 
     @classmethod
-    def read(cls, path: Path) -> History:
-        """Reads what `write` wrote. Raises HistoryError for a line that is none."""
+    def read(cls, path: Path, *, growing: bool = False) -> History:
+        """Reads what `write` wrote; where the file is `growing`, what is written so far of its last line is left out.
+        Raises HistoryError for a line that is none."""
+        data = path.read_bytes()
+        if growing:
+            data = data[: data.rfind(b"\n") + 1]
         found = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(data.splitlines(), 1):
             try:
                 found.append(json.loads(line))
             except ValueError as error:

@@ -154,6 +154,7 @@ BREAKS: list[tuple[str, Callable[[History], None]]] = [
     ("S16", _fence_lowered),
     ("S15", _change("end", in_flight=1)),
     ("L2", _change("op_end", t=4100 * MS)),
+    ("L2", _change("op_end", took_ms=3001.0)),
 ]
 
 
@@ -209,6 +210,13 @@ def test_a_change_that_overlaps_a_check_is_given_the_benefit() -> None:
     assert check(run) == []
 
 
+def test_a_wait_is_not_late_for_what_its_operator_stood_in_line() -> None:
+    """How long it took is taken from who measured it."""
+    run = sound()
+    _change("op_end", t=4100 * MS, took_ms=2999.0)(run)
+    assert check(run) == []
+
+
 def test_a_history_survives_its_file(tmp_path: Path) -> None:
     """What was written is read back event by event."""
     sound().write(tmp_path / "h.jsonl")
@@ -224,6 +232,30 @@ def test_an_event_that_no_check_understands_is_refused(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="line 1"):
         History.read(tmp_path / "h.jsonl")
     assert len(KINDS) > 15
+
+
+_WHOLE = '{"kind": "gone", "t": 1, "worker": "v"}\n'
+
+
+@pytest.mark.parametrize("begun", ["", "{", '{"kind": "go', _WHOLE[:-1]])
+def test_a_growing_file_is_read_up_to_its_last_whole_line(tmp_path: Path, begun: str) -> None:
+    """What its writer is still at is left out, and is there once the line ends."""
+    path = tmp_path / "h.jsonl"
+    path.write_text(_WHOLE + begun)
+    assert len(History.read(path, growing=True)) == 1
+    path.write_text(_WHOLE + _WHOLE)
+    assert len(History.read(path, growing=True)) == 2
+
+
+def test_a_damaged_line_is_an_error_in_a_growing_file_too(tmp_path: Path) -> None:
+    """Only what no line feed ends is left out, and nothing of a file that does not grow."""
+    path = tmp_path / "h.jsonl"
+    path.write_text(_WHOLE + "{\n" + _WHOLE)
+    with pytest.raises(HistoryError, match="line 2"):
+        History.read(path, growing=True)
+    path.write_text(_WHOLE + "{")
+    with pytest.raises(HistoryError, match="line 2"):
+        History.read(path)
 
 
 def test_intervals_know_what_they_touch() -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.agents import FAST
 from tests.support.server import RealServer
 from tests.support.shell import Shell
-from tests.support.switch import Switch
+from tests.support.switch import TIMEOUT_MS, Switch
 
 
 @pytest.fixture
@@ -41,6 +41,6 @@ def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     folder = tmp_path / "shell"
     folder.mkdir()
     made = Shell(switch.url, folder, monkeypatch, capsys)
-    for name, value in FAST.items():
+    for name, value in {**FAST, "timeout_ms": TIMEOUT_MS}.items():
         monkeypatch.setenv(f"KILLSWITCH_{name.upper()}", str(value))
     return made

@@ -12,7 +12,7 @@ from killswitch import Admission, AdmissionUnknown, Agent, Blocked, Code, Invali
 from killswitch.core.endpoint import parse_url
 from killswitch.store.functions import LIBRARY_VERSION, library_source
 from killswitch.store.wire import connect
-from tests.support.agents import hold_permit, kill_client, open_epoch, release
+from tests.support.agents import CALM, hold_permit, kill_client, open_epoch, release
 from tests.support.library import Library
 from tests.support.switch import STATE, Switch
 from tests.support.waiting import eventually
@@ -22,8 +22,8 @@ S1 = "symbol:EURUSD"
 
 @pytest.fixture
 def agent(switch: Switch) -> Agent:
-    """A started agent that follows one scope."""
-    return switch.agent([S1], worker_id="w1")
+    """A started agent that follows one scope; it waits for answers no longer than it must, as tests freeze Redis."""
+    return switch.agent([S1], worker_id="w1", **{**CALM, "patience_ms": 3000})
 
 
 @pytest.fixture

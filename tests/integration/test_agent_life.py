@@ -12,6 +12,7 @@ import pytest
 
 from killswitch import Blocked, Code, Mode, Verdict, View
 from tests.support.agents import (
+    CALM,
     PATIENCE_S,
     blocked_code,
     closes_with,
@@ -91,7 +92,7 @@ def test_wait_open_and_wait_closed_tell_what_became_of_it(switch: Switch) -> Non
 @pytest.mark.parametrize("name", ["killswitch-push", "killswitch-ask"])
 def test_a_connection_that_was_killed_closes_the_gate_and_comes_back(switch: Switch, name: str) -> None:
     """The end of either connection closes at once, with the code; the agent reconnects and is pushed to again."""
-    agent = switch.agent()
+    agent = switch.agent(**CALM)
     heard = Heard()
     agent.on_close(heard)
     open_epoch(agent)
@@ -108,7 +109,7 @@ def test_a_watcher_that_dies_leaves_a_closed_gate_that_says_so(
     switch: Switch, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever unexpected error ends the watcher thread, the gate is closed for good with the code WATCHER_DEAD."""
-    agent = switch.agent()
+    agent = switch.agent(**CALM)
     heard = Heard()
     agent.on_close(heard)
     open_epoch(agent)
@@ -150,7 +151,7 @@ def test_an_action_that_fails_closes_the_gate_until_it_succeeds(
 @pytest.mark.faults
 def test_a_killed_push_connection_that_lives_on_in_a_copy_is_replaced(switch: Switch) -> None:
     """A copy of the socket, as a forked child may hold, keeps nothing in the sets that are asked: the gate reopens."""
-    agent = switch.agent()
+    agent = switch.agent(**CALM)
     open_epoch(agent)
     watcher = agent._watcher
     assert watcher is not None
@@ -182,7 +183,7 @@ def test_lost_connections_leave_no_descriptor_behind(switch: Switch) -> None:
 def test_closing_in_a_callback_closes_the_gate_before_it_leaves(switch: Switch) -> None:
     """close() on the watcher's own thread returns with the gate closed; listeners hear of it afterwards, in turn."""
     switch.control.engage("until the callbacks are in place")
-    agent = switch.agent()
+    agent = switch.agent(**CALM)
     told: list[object] = []
 
     def close(_: View) -> None:
@@ -198,7 +199,7 @@ def test_closing_in_a_callback_closes_the_gate_before_it_leaves(switch: Switch) 
 
 def test_a_loop_that_checks_through_ends_and_starts_meets_blocked_only(switch: Switch) -> None:
     """P2: an agent may be closed and started again under a loop that never stops checking."""
-    agent = switch.agent()
+    agent = switch.agent(**CALM)
     met: list[BaseException] = []
     over = threading.Event()
 
@@ -229,7 +230,7 @@ def test_a_loop_that_checks_through_ends_and_starts_meets_blocked_only(switch: S
 
 def test_closing_an_agent_takes_it_off_the_membership(switch: Switch) -> None:
     """close() closes the gate for good and leaves; what remains behind proves quiet without it."""
-    agent, other = switch.agent(), switch.agent()
+    agent, other = switch.agent(**CALM), switch.agent(**CALM)
     open_epoch(agent)
     open_epoch(other)
     assert agent.close()
@@ -248,7 +249,7 @@ def test_closing_with_an_order_in_flight_does_not_leave(switch: Switch) -> None:
     assert told[0].orders == ("c-1",)
     assert not agent.close(drain_s=0.05)
     assert blocked_code(agent) is Code.STOPPED
-    outcome = switch.control.engage("stop", wait_s=0.3)
+    outcome = switch.control.engage("stop", wait_s=2.0)
     assert outcome.verdict is Verdict.UNCERTAIN
     assert [m.worker_id for m in outcome.pending] == [agent.worker_id]
     release(permit)
@@ -263,7 +264,8 @@ def test_two_agents_in_one_process_are_two_workers(switch: Switch) -> None:
     assert (first.in_flight, second.in_flight) == (0, 1)
     release(permit)
     switch.control.engage("one strategy", scope="strategy:a", wait_s=PATIENCE_S)
-    assert blocked_code(first) is Code.SCOPE_ENGAGED
+    assert blocked_code(first) is not None
+    closes_with(first, Code.SCOPE_ENGAGED)
     open_epoch(second)
     switch.engage_raw()
     assert blocked_code(first) is not None

@@ -42,7 +42,7 @@ def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setenv("KILLSWITCH_ANCHORS", str(tmp_path / "anchors.jsonl"))
     switch.control.engage("stop")
     switch.control.engage("stop more")
-    switch.control.close()
+    switch.settled()
     switch.raw("DEL", SEALS)
     return Shell(switch.url, folder, monkeypatch, capsys)
 

@@ -10,6 +10,7 @@ from killswitch.core.lease import closed_by_ms
 from tests.support.agents import FAST, hold_permit, open_epoch, release
 from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
+from tests.support.waiting import eventually
 
 
 @pytest.mark.parametrize("words", [("engage",), ("engage", "--wait", "1"), ("reduce",)])
@@ -80,8 +81,9 @@ def test_engage_with_wait_names_who_is_not_quiet(switch: Switch, shell: Shell) -
     agent = switch.agent(engine="eurusd", worker_id="w1")
     permit = hold_permit(agent, "c-17")
     try:
-        done = shell.run("engage", "--reason", "x", "--wait", "0.5")
-        told = shell.run("engage", "--reason", "x", "--wait", "0.5", "--output", "json")
+        eventually(lambda: switch.control.status().members[0].orders == ("c-17",), why="a beat tells of the order")
+        done = shell.run("engage", "--reason", "x", "--wait", "2")
+        told = shell.run("engage", "--reason", "x", "--wait", "2", "--output", "json")
     finally:
         release(permit)
     assert (done.code, told.code) == (3, 3)

@@ -27,7 +27,7 @@ def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     folder.mkdir()
     for number in range(4):
         switch.control.engage(f"stop {number}", actor="=cmd|'/c calc'!A1" if number == 1 else "alice")
-    switch.control.close()
+    switch.settled()
     Auditor(switch.settings()).seal()
     return Shell(switch.url, folder, monkeypatch, capsys)
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.support.agents import open_epoch
+from tests.support.agents import CALM, open_epoch
 from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
 
@@ -19,7 +19,7 @@ def old_worker(switch: Switch) -> None:
 
 def test_drill_ends_with_zero_only_when_everybody_acknowledged(switch: Switch, shell: Shell) -> None:
     """Passed is 0; somebody missing is 5 and is named; another drill under way is 1. Each is kept, and can be shown."""
-    agent = switch.agent(engine="eurusd", worker_id="w1")
+    agent = switch.agent(engine="eurusd", worker_id="w1", **CALM)
     epoch = open_epoch(agent)
     done = shell.run("drill", "--actor", "alice")
     assert (done.code, done.err) == (0, "")
@@ -43,7 +43,7 @@ def test_drill_ends_with_zero_only_when_everybody_acknowledged(switch: Switch, s
 
 def test_a_report_is_written_or_nothing_is_announced(switch: Switch, shell: Shell) -> None:
     """Markdown and JSON by the name of the file, all workers on the screen for `-`; a bad name is usage, before."""
-    open_epoch(switch.agent(worker_id="w1"))
+    open_epoch(switch.agent(worker_id="w1", **CALM))
     assert shell.run("drill", "--report", "drill.md").code == 0
     assert "| w1 |" in (shell.folder / "drill.md").read_text()
     assert shell.run("drill", "--report", "drill.json").code == 0
@@ -67,7 +67,7 @@ def test_without_its_library_a_drill_says_what_to_run(switch: Switch, shell: She
 def test_a_drill_that_goes_on_survives_an_outage_and_ends_in_order(switch: Switch, shell: Shell) -> None:
     """One line each; while Redis does not answer it says so and goes on; SIGTERM ends it with a summary."""
     open_epoch(switch.agent(lease_ms=20_000, patience_ms=10_000, renew_ms=1000))
-    shell.monkeypatch.setenv("KILLSWITCH_TIMEOUT_MS", "400")
+    shell.monkeypatch.setenv("KILLSWITCH_TIMEOUT_MS", "3000")  # a stall is no outage, and the outage is soon noticed
     process = shell.spawn("drill", "--every", "1s", "--output", "json")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -79,7 +79,7 @@ def test_a_drill_that_goes_on_survives_an_outage_and_ends_in_order(switch: Switc
     while "drill" not in lines[-1]:
         lines.append(json.loads(process.stdout.readline()))
     process.send_signal(signal.SIGTERM)
-    rest, told = process.communicate(timeout=20)
+    rest, told = process.communicate(timeout=60)
     end = json.loads(rest.splitlines()[-1])
     assert (lines[0]["drill"]["verdict"], lines[-1]["drill"]["verdict"]) == ("PASSED", "PASSED")
     assert end["ended"]["passed"] >= 2

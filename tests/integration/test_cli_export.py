@@ -13,6 +13,7 @@ from killswitch import Auditor
 from tests.support.shell import Shell
 from tests.support.switch import Switch
 from tests.support.tampering import Tamper
+from tests.support.waiting import eventually
 
 INTACT, VIOLATED = 0, 6
 
@@ -25,7 +26,8 @@ def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     switch.control.engage("=cmd|'/c calc'!A1", actor="@mallory")
     switch.control.engage("bad prices", scope="symbol:A", wait_s=0.05)
     switch.control.engage("\u00fcber")
-    switch.control.close()
+    eventually(lambda: [entry for entry in switch.control.audit() if entry.outcome], why="the end of the wait is told")
+    switch.settled()
     Auditor(switch.settings()).seal()
     return Shell(switch.url, folder, monkeypatch, capsys)
 

@@ -53,10 +53,10 @@ def test_fenced_in_json_has_verdict_code_and_fences(shell: Shell, venue: Running
 
 def test_uncertain_says_what_is_missing_and_ends_with_3(shell: Shell) -> None:
     """A sink that settings do not know, and one that is not there."""
-    done = shell.run("engage", "-r", "x", "--wait", "0.6")
+    done = shell.run("engage", "-r", "x", "--wait", "3")
     assert done.code == 3
     assert "not fenced: KILLSWITCH_SINKS does not say where to find venue" in " ".join(done.out.split())
-    done = shell.run("engage", "-r", "x", "--wait", "0.6", sinks="venue=tcp://127.0.0.1:1")
+    done = shell.run("engage", "-r", "x", "--wait", "3", sinks="venue=tcp://127.0.0.1:1")
     assert done.code == 3
     assert "not fenced: no fence at venue/e1: venue cannot be reached" in " ".join(done.out.split())
 

@@ -133,7 +133,7 @@ def test_silent_redis_is_not_asked_for_the_bound_it_could_not_be_asked_to_stop(l
     """After both attempts the operator is told at once: asking a third time would double the time until then."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
-        done = lonely.run("engage", "-r", "x", "--output", "json", redis_url=url, timeout_ms="200")
+        done = lonely.run("engage", "-r", "x", "--output", "json", redis_url=url, timeout_ms="3000")
         silent.settimeout(0.0)
         calls = 0
         with contextlib.suppress(BlockingIOError):
@@ -148,7 +148,7 @@ def test_silent_redis_is_not_asked_for_the_bound_it_could_not_be_asked_to_stop(l
 def test_frozen_redis_leaves_the_engagement_unknown(switch: Switch, shell: Shell) -> None:
     """A server that does not answer ends with 69, and it is not claimed that nothing was written."""
     switch.server.sigstop()
-    done = shell.run("engage", "-r", "x", "--output", "json", timeout_ms="200")
+    done = shell.run("engage", "-r", "x", "--output", "json", timeout_ms="2000")
     switch.server.sigcont()
     assert done.code == 69
     assert done.json["error"]["maybe_written"] is True

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from killswitch import Agent, Code, PermissionEnded, Renewer, StoreRefused, StoreUnavailable, View, clock
 from killswitch.clock import NS_PER_MS
 from killswitch.store.wire import connect
-from tests.support.agents import closes_with, last_pass_ns, open_epoch, stays_closed
+from tests.support.agents import CALM, closes_with, last_pass_ns, open_epoch, stays_closed
 from tests.support.proxy import Proxy
-from tests.support.switch import STATE, Switch
+from tests.support.switch import STATE, TIMEOUT_MS, Switch
 from tests.support.waiting import eventually
 
 OVER = "ENGAGED nobody renewed the permission: its dead man's switch ran out"
 
+LIFE_S = 3.0
+"""Of a permission that is to live on by its renewals: no stall of the machine between two of them lasts as long."""
+
 Held = tuple[Renewer, int]
 
 
-def taken(switch: Switch, *, every_s: float = 0.2, grace_s: float = 0.4, url: str = "", **changes: int) -> Held:
+def taken(switch: Switch, *, every_s: float = 0.2, grace_s: float = 0.4, url: str = "") -> Held:
     """A renewer that has taken the permission of `switch`, and the time at which it had."""
-    settings = switch.settings(**changes, **({"redis_url": url} if url else {}))
+    settings = switch.settings(timeout_ms=TIMEOUT_MS, **({"redis_url": url} if url else {}))
     renewer = Renewer(settings, every_s=every_s, grace_s=grace_s)
     renewer.take(switch.control.status().switch.epoch, "at the desk", "alice")
     return renewer, clock.now_ns()
@@ -30,12 +34,12 @@ def taken(switch: Switch, *, every_s: float = 0.2, grace_s: float = 0.4, url: st
 
 def test_renewals_close_no_gate_and_change_no_epoch(switch: Switch) -> None:
     """Trading goes on under one epoch, unannounced, for longer than the permission would last without renewals."""
-    agent = switch.agent(lease_ms=3000)
-    renewer, taken_ns = taken(switch, every_s=0.05, grace_s=0.95)
+    agent = switch.agent(**CALM)
+    renewer, taken_ns = taken(switch, every_s=0.05, grace_s=LIFE_S - 0.05)
     eventually(lambda: open_epoch(agent) == renewer.epoch, why="the new epoch is known")
     closed: list[Code] = []
     agent.on_close(lambda view: closed.append(view.code))
-    until_ns = taken_ns + 1500 * NS_PER_MS
+    until_ns = taken_ns + int(1.5 * LIFE_S * 1e9)
     while clock.now_ns() < until_ns:
         assert renewer.renew() > 0
         clock.sleep(0.02)
@@ -48,7 +52,7 @@ def test_no_check_passes_after_the_life_of_the_last_renewal(switch: Switch) -> N
     """Bounded from the last renewal on, with nobody to tell the worker that its time is over; and written down."""
     agent = switch.agent(lease_ms=1000, renew_ms=250, beat_ms=20_000)  # it asks, and hardly ever beats
     open_epoch(agent)
-    renewer, _ = taken(switch)
+    renewer, _ = taken(switch, every_s=0.5, grace_s=3.5)
     eventually(lambda: open_epoch(agent) == renewer.epoch, why="the new epoch is known")
     renewer.renew()
     renewed_ns = clock.now_ns()
@@ -68,14 +72,14 @@ def test_server_that_slept_through_the_end_revives_nothing(switch: Switch) -> No
     """A renewal that lay in front of a frozen Redis is answered when it wakes: too late, and nothing opens."""
     agent = switch.agent()
     open_epoch(agent)
-    renewer, taken_ns = taken(switch, timeout_ms=100)
+    renewer, taken_ns = taken(switch, grace_s=4.0)
     operation = switch.control.status().deadman
     assert operation is not None
     with contextlib.closing(connect(renewer.settings.endpoint, 10.0)) as wire:
         switch.server.sigstop()
         try:
             wire.send("FCALL", "ks_renew", 1, STATE, renewer.epoch, operation.operation, renewer.renewal.ask(taken_ns))
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(StoreUnavailable), hasty(renewer):
                 renewer.renew()
             assert renewer.renewal.over_in_ms(clock.now_ns()) > 0, "the one on its way may get through"
             clock.sleep(renewer.renewal.over_in_ms(clock.now_ns()) / 1000 + 0.05)
@@ -97,8 +101,8 @@ def test_renewal_whose_answer_was_lost_is_repeated_to_no_effect(switch: Switch) 
         entries = len(switch.control.audit())
         proxy.delay_down_ns = 600 * NS_PER_MS
         asked_ns = proxy.asked_ns
-        with pytest.raises(StoreUnavailable):
-            Renewer.renew(_hasty(renewer, proxy.url))
+        with pytest.raises(StoreUnavailable), hasty(renewer):
+            renewer.renew()
         assert proxy.asked_ns > asked_ns
         proxy.delay_down_ns = 0
         assert renewer.renew() > 0
@@ -106,10 +110,15 @@ def test_renewal_whose_answer_was_lost_is_repeated_to_no_effect(switch: Switch) 
     assert switch.control.status().switch.epoch == renewer.epoch
 
 
-def _hasty(renewer: Renewer, url: str) -> Renewer:
-    """The same holder with little patience."""
-    renewer.settings = renewer.settings.model_copy(update={"timeout_ms": 200})
-    return renewer
+@contextlib.contextmanager
+def hasty(renewer: Renewer) -> Iterator[None]:
+    """The holder has little patience meanwhile."""
+    patient = renewer.settings
+    renewer.settings = patient.model_copy(update={"timeout_ms": 200})
+    try:
+        yield
+    finally:
+        renewer.settings = patient
 
 
 def test_engaging_ends_every_renewal_that_races_it(switch: Switch) -> None:

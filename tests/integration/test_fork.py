@@ -9,7 +9,7 @@ import pytest
 
 from killswitch import Verdict
 from tests.support.agent_program import FIRST_PASSED_UNASKED, FORKED_AT, IN_FLIGHT, PASSED, PID, SLOTS, WATCHERS
-from tests.support.agents import PATIENCE_S, Worker
+from tests.support.agents import CALM, PATIENCE_S, Worker
 from tests.support.switch import STATE, Switch
 from tests.support.waiting import eventually
 
@@ -24,6 +24,15 @@ def slot(worker: Worker, number: int) -> int:
 def ends(worker: Worker, pid: int) -> None:
     """Ends the forked child and asserts that it ended as told."""
     assert worker.ask("reap", pid=pid) == 0
+
+
+def in_sight(switch: Switch, order_id: str) -> None:
+    """Waits until the row of w-1 tells of its order."""
+    eventually(
+        lambda: ("w-1", (order_id,)) in [(m.worker_id, m.orders) for m in switch.control.status().members],
+        timeout_s=PATIENCE_S,
+        why="a beat tells of the order",
+    )
 
 
 @pytest.mark.parametrize("when", ["at once", "when the child is open"])
@@ -61,7 +70,7 @@ def test_the_child_is_a_worker_of_its_own(switch: Switch) -> None:
 
 def test_the_parent_goes_on_undisturbed_by_its_child(switch: Switch) -> None:
     """The child gives its copies of the parent's sockets back without a shutdown: the parent's lines live on."""
-    worker = switch.worker(main="wait")
+    worker = switch.worker(main="wait", **CALM)
     worker.opens()
     before = _connections(switch)
     pid = worker.ask("fork")
@@ -88,7 +97,8 @@ def test_a_permit_held_across_a_fork_stays_the_parents_until_it_is_released(swit
     pid = worker.ask("fork")
     eventually(lambda: slot(worker, FORKED_AT) > 0, timeout_s=PATIENCE_S, why="the child runs")
     ends(worker, pid)
-    outcome = switch.control.engage("stop", wait_s=0.5)
+    in_sight(switch, "c-1")
+    outcome = switch.control.engage("stop", wait_s=3.0)
     assert outcome.verdict is Verdict.UNCERTAIN
     assert ("w-1", 1, ("c-1",)) in {(m.worker_id, m.in_flight, m.orders) for m in outcome.pending}
     assert worker.ask("view")["in_flight"] == 1
@@ -107,7 +117,8 @@ def test_an_order_that_another_thread_has_in_flight_is_not_the_childs(switch: Sw
     pid = worker.ask("fork")
     eventually(lambda: slot(worker, PASSED) > 0, timeout_s=PATIENCE_S, why="the child arms itself")
     assert slot(worker, IN_FLIGHT) == 0
-    outcome = switch.control.engage("stop", wait_s=1.0)
+    in_sight(switch, "c-1")
+    outcome = switch.control.engage("stop", wait_s=3.0)
     assert [(m.worker_id, m.orders) for m in outcome.pending] == [("w-1", ("c-1",))]
     ends(worker, pid)
 

@@ -41,7 +41,8 @@ def test_an_order_between_its_check_and_its_sending_is_in_sight(
     with ThreadPoolExecutor(1) as pool:
         trading = pool.submit(trade)
         assert passed.wait(PATIENCE_S)
-        outcome = switch.control.engage("stop", wait_s=0.5)
+        eventually(lambda: switch.control.status().members[0].orders == ("c-5",), why="a beat tells of the order")
+        outcome = switch.control.engage("stop", wait_s=2.0)
         assert outcome.verdict is Verdict.UNCERTAIN
         assert [(m.in_flight, m.orders) for m in outcome.pending] == [(1, ("c-5",))]
         assert sent == []

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from killswitch import Code, clock
-from tests.support.agents import blocked_code, open_epoch
+from tests.support.agents import CALM, blocked_code, open_epoch
 from tests.support.server import REDIS_CLI
 from tests.support.switch import STATE, Switch
 
@@ -57,7 +57,7 @@ def test_no_check_that_starts_after_ok_passes_while_python_is_busy(switch: Switc
 
 def test_an_idle_agent_is_closed_by_the_time_ok_is_read(switch: Switch) -> None:
     """P2: the check that follows +OK in the same thread is blocked, every time, with nobody having waited."""
-    agent = switch.agent()
+    agent = switch.agent(**CALM)
     for _ in range(20):
         switch.raw("SET", STATE, "SAFE")
         open_epoch(agent)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from killswitch import Controller, Preflight, Settings, local
+from killswitch import Controller, KillSwitchError, Preflight, Settings, local
 from tests.fleet.world import start_server
 from tests.support.waiting import eventually
 
@@ -36,7 +36,7 @@ class Watched:
     @property
     def settings(self) -> Settings:
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.ports)
-        return Settings(redis_url=f"redis+sentinel://{hosts}/main", timeout_ms=500)
+        return Settings(redis_url=f"redis+sentinel://{hosts}/main", timeout_ms=5000)
 
     def look(self) -> dict[str, tuple[str, str]]:
         """Verdict and text of each check that is about replicas and sentinels."""
@@ -69,34 +69,44 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         made.stop()
 
 
+def judged(watched: Watched, name: str, verdicts: tuple[str, ...], words: str) -> str:
+    """Waits until one and the same look judges `name` so and says these words; its text."""
+    last: list[object] = []
+
+    def found() -> str | None:
+        try:
+            verdict, text = watched.look()[name]
+        except KillSwitchError as error:
+            last[:] = [error]
+            return None
+        last[:] = [verdict, text]
+        return text if verdict in verdicts and words in text else None
+
+    text = eventually(found, timeout_s=30, why=f"{name} is {' or '.join(verdicts)}: {words!r}")
+    assert text, last
+    return text
+
+
 def test_replicas_and_sentinels_are_judged_by_what_they_really_do(watched: Watched) -> None:
     """Whether a master that is cut off is bounded, whether the replica follows, whether a fail-over could be agreed."""
-
-    def seen(name: str) -> tuple[str, str]:
-        return watched.look()[name]
-
-    assert seen("sentinels")[0] == "ok"
-    assert seen("replicas")[0] == "fail"
-    assert "without any bound" in seen("replicas")[1]
+    judged(watched, "sentinels", ("ok",), "")
+    judged(watched, "replicas", ("fail",), "without any bound")
     for server in (watched.master, watched.replica):
         server.config_set("min-replicas-to-write", "1")
         server.config_set("min-replicas-max-lag", "10")
         server.config_set("replica-serve-stale-data", "no")
-    eventually(lambda: seen("replicas")[0] == "ok", timeout_s=20, why=f"the replica follows: {seen('replicas')}")
-    assert seen("replicas")[1].startswith("1 of 1 confirmed")
-    assert seen("stale-replicas") == ("ok", "replica-serve-stale-data no")
+    judged(watched, "replicas", ("ok",), "1 of 1 confirmed")
+    assert judged(watched, "stale-replicas", ("ok",), "") == "replica-serve-stale-data no"
     Controller(watched.settings).init()
 
     watched.replica.sigstop()
     try:
-        assert seen("replicas")[0] == "fail"
-        assert seen("replicas")[1].startswith("0 of 1 confirmed")
+        judged(watched, "replicas", ("fail",), "0 of 1 confirmed")
     finally:
         watched.replica.sigcont()
 
     for process in watched.sentinels[:2]:
         process.kill()
         process.wait()
-    verdict, text = seen("sentinels")
-    assert verdict in ("warn", "fail"), text
+    text = judged(watched, "sentinels", ("warn", "fail"), "")
     assert f"127.0.0.1:{watched.ports[0]}" in text or "NOQUORUM" in text

@@ -60,7 +60,7 @@ def test_proof_of_a_stop_that_was_replaced_is_void(switch: Switch, monkeypatch: 
         return look(store, names)
 
     monkeypatch.setattr(FleetStore, "_worker_view", meanwhile)
-    outcome = switch.control.engage("stop", wait_s=0.3, on_engaged=lambda _: beat(switch, 2, 1, 0))
+    outcome = switch.control.engage("stop", wait_s=3.0, on_engaged=lambda _: beat(switch, 2, 1, 0))
     assert done
     assert outcome.verdict is Verdict.UNCERTAIN
     assert [(m.worker_id, m.in_flight) for m in outcome.pending] == [("w1", 1)]

@@ -66,8 +66,9 @@ def test_a_fleet_of_processes_and_agents_is_proved_quiet(switch: Switch) -> None
     for worker in workers:
         worker.checked_after(returned_ns)
         assert worker.last_pass() <= returned_ns
+    assert None not in [blocked_code(agent) for agent in agents]
     for agent in agents:
-        assert blocked_code(agent) is Code.ENGAGED
+        closes_with(agent, Code.ENGAGED)
 
 
 def test_an_engaged_fleet_is_proved_quiet_again(switch: Switch) -> None:
@@ -100,12 +101,12 @@ def test_an_order_that_never_ends_is_named_to_the_operator(switch: Switch) -> No
     permit = hold_permit(agent, "c-17")
     open_epoch(other)
     try:
-        outcome = switch.control.engage("stop", wait_s=1.0)
+        outcome = switch.control.engage("stop", wait_s=3.0)
     finally:
         release(permit)
     assert outcome.verdict is Verdict.UNCERTAIN
     assert [(m.worker_id, m.in_flight, m.orders) for m in outcome.pending] == [(agent.worker_id, 1, ("c-17",))]
-    assert outcome.leases_out  # a second is more than a lease of 300 ms, whatever the clocks
+    assert outcome.leases_out  # three seconds are more than a lease of 300 ms, whatever the clocks
     assert {m.worker_id for m in outcome.members} == {agent.worker_id, other.worker_id}
 
 
@@ -140,7 +141,7 @@ def test_a_frozen_worker_is_uncertain_and_named(switch: Switch) -> None:
     open_epoch(agent)
     eventually(lambda: {m.worker_id for m in switch.control.status().members} >= {"w-frozen"}, why="it has registered")
     frozen(worker)
-    outcome = switch.control.engage("stop", wait_s=0.6)
+    outcome = switch.control.engage("stop", wait_s=3.0)
     assert outcome.verdict is Verdict.UNCERTAIN
     assert [(m.worker_id, m.engine) for m in outcome.pending] == [("w-frozen", "eurusd-1")]
     worker.send(signal.SIGCONT)
@@ -155,7 +156,7 @@ def test_a_killed_worker_stays_in_sight(switch: Switch) -> None:
     assert eventually(lambda: worker.ask("hold", order_id="c-3") == "", why="a permit is granted")
     eventually(lambda: member(switch, "w-dead").in_flight == 1, why="a beat tells of it")
     worker.stop()
-    outcome = switch.control.engage("stop", wait_s=0.5)
+    outcome = switch.control.engage("stop", wait_s=2.0)
     assert outcome.verdict is Verdict.UNCERTAIN
     assert [(m.worker_id, m.in_flight, m.orders) for m in outcome.pending] == [("w-dead", 1, ("c-3",))]
 
@@ -172,7 +173,8 @@ def test_a_worker_that_joins_during_the_engagement_is_closed(switch: Switch) -> 
         release(permit)
         outcome = future.result()
     assert outcome.verdict is Verdict.QUIET
-    assert blocked_code(late) is Code.ENGAGED
+    assert blocked_code(late) is not None
+    closes_with(late, Code.ENGAGED)
 
 
 def test_a_worker_that_leaves_properly_is_not_waited_for(switch: Switch) -> None:
@@ -193,7 +195,7 @@ def test_a_worker_whose_hash_is_gone_is_not_proved_quiet(switch: Switch) -> None
     """P6: a member that can not be asked is pending, not forgotten."""
     ghost(switch, "w-lost", in_flight=0)
     switch.raw("DEL", "killswitch:worker:w-lost")
-    outcome = switch.control.engage("stop", wait_s=0.3)
+    outcome = switch.control.engage("stop", wait_s=2.0)
     assert outcome.verdict is Verdict.UNCERTAIN
     assert [(m.worker_id, m.known) for m in outcome.pending] == [("w-lost", False)]
 

@@ -52,11 +52,12 @@ def test_every_change_is_sealed_by_whoever_made_it(switch: Switch, shell: Shell)
     assert shell.run("reduce", "-r", "two", "--epoch", str(epoch)).code == 0
     assert shell.run("reset", "-r", "three", "--epoch", str(epoch + 1)).code == 0
     assert shell.run("init").code == 0
+    eventually(lambda: auditor(switch).verify().unsealed == 0, why="all of it is sealed, by nobody else")
     found = auditor(switch).verify()
     assert (found.intact, found.unsealed, found.position) == (True, 0, found.entries)
     with Controller(switch.settings()) as control:
         control.engage("four")
-    assert auditor(switch).verify().unsealed == 0
+    eventually(lambda: auditor(switch).verify().unsealed == 0, why="this one as well")
 
 
 def test_engaging_is_sent_and_told_before_anything_that_seals_it(switch: Switch) -> None:
@@ -122,8 +123,9 @@ def test_the_end_of_a_wait_is_in_the_row_of_its_stop(switch: Switch, shell: Shel
     open_epoch(agent)
     quiet = shell.run("engage", "-r", "one", "--wait", "20", "--output", "json").json
     switch.raw("FCALL", "ks_beat", 1, STATE, 1, "ghost", 0, 0, 1, 60_000, 60_000, "life")
-    uncertain = shell.run("engage", "-r", "two", "--wait", "2", "--output", "json").json
+    uncertain = shell.run("engage", "-r", "two", "--wait", "3", "--output", "json").json
     shell.run("engage", "-r", "three")
+    eventually(lambda: len([entry for entry in switch.control.audit(3) if entry.outcome]) == 2, why="both are told")
     entries = shell.run("audit", "list", "-n", "3", "--output", "json").json["entries"]
     assert [entry["reason"] for entry in entries] == ["one", "two", "three"]
     assert [entry["epoch"] for entry in entries] == [quiet["epoch"], uncertain["epoch"], uncertain["epoch"] + 1]
@@ -136,7 +138,7 @@ def test_the_end_of_a_wait_is_in_the_row_of_its_stop(switch: Switch, shell: Shel
     text = shell.run("audit", "list", "-n", "3").out
     assert "QUIET" in next(line for line in text.splitlines() if str(quiet["epoch"]) in line.split())
     assert "[not quiet: ghost]" in " ".join(text.split())
-    assert auditor(switch).verify().unsealed == 0
+    eventually(lambda: auditor(switch).verify().unsealed == 0, why="outcomes are sealed like changes")
 
 
 def test_many_sealers_at_once_make_one_chain_without_a_gap(switch: Switch) -> None:

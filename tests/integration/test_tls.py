@@ -17,7 +17,7 @@ from killswitch import Agent, Code, Controller, Settings, SettingsError, StoreUn
 from killswitch.core.endpoint import TlsFiles
 from killswitch.store import line
 from killswitch.store.tls import client_context
-from tests.support.agents import blocked_code, closes_with, open_epoch
+from tests.support.agents import CALM, blocked_code, closes_with, open_epoch
 from tests.support.certificates import Authority
 from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
@@ -59,7 +59,7 @@ def agent_of(switch: Switch, settings: Settings) -> Agent:
 
 def test_fleet_over_tls_trades_and_stops_before_ok(tls: TlsServer, switch: Switch) -> None:
     """P1, P2: the socket that a check asks is an encrypted one, and no check that starts after +OK passes."""
-    agent = agent_of(switch, tls.settings())
+    agent = agent_of(switch, tls.settings(**CALM))
     for _ in range(20):
         open_epoch(agent)
         assert agent.view.rung == "bcast"

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from killswitch import Agent, Auditor, Blocked, DrillVerdict, Observer, Verdict, clock
+from tests.support import agents
 from tests.support.agents import open_epoch
 from tests.support.exporter import Exporter
 from tests.support.monitoring import MONITORING, Daemon, Prometheus, Webhook, free_port, program, start_alertmanager
@@ -50,7 +51,7 @@ class Scene:
         self.switch = Switch(self.server, folder)
         stack.callback(self.switch.close)
         self.switch.permit()
-        self.agent: Agent = self.switch.agent([SCOPE], engine="e1", worker_id="w1")
+        self.agent: Agent = self.switch.agent([SCOPE], engine="e1", worker_id="w1", **agents.CALM)
         self._ticks = 0
         self._latency = {stage: Histogram() for stage in STAGES}
         self.exporter = stack.enter_context(Exporter(Observer(self.switch.settings()).look))

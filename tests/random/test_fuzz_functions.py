@@ -55,7 +55,7 @@ def test_no_arguments_to_any_function_open_a_stopped_switch(
         wire.call("FCALL", function, len(keys), *keys, *arguments)
     except StoreRefused:
         pass
-    assert now_ns() - began < 2_000_000_000
+    assert now_ns() - began < 4_500_000_000  # within the limit of this wire, on a busy machine too
     found = wire.call("GET", STATE)
     assert isinstance(found, bytes)
     assert found.startswith(b"ENGAGED ") or (found == b"REDUCING" and function == "ks_reduce")

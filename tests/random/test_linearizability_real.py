@@ -14,6 +14,7 @@ from tests.random.clients import Client, run_clients
 from tests.random.linearizability import Operation, is_linearizable
 from tests.support.proxy import Proxy
 from tests.support.server import RealServer
+from tests.support.waiting import eventually
 
 CLIENTS = 6
 OPERATIONS = 40
@@ -28,6 +29,12 @@ def _restart(server: RealServer) -> Operation:
 
 def _mix(history: list[Operation]) -> Counter[str]:
     return Counter(f"{operation.kind}{'' if operation.ret else ' unknown'}" for operation in history)
+
+
+def _changes(client: Client) -> int:
+    """How many changes it was told to have made."""
+    changes = [operation for operation in client.history if operation.kind in ("engage", "reset")]
+    return sum(isinstance(operation.ret, int) and operation.result > 0 for operation in changes)
 
 
 @pytest.mark.faults
@@ -72,7 +79,7 @@ def test_a_server_that_forgot_what_it_acknowledged_is_found(make_server: MakeSer
     client = Client("client", server.url, 1)
 
     def forget() -> list[Operation]:
-        clock.sleep(0.2)
+        eventually(lambda: _changes(client) > 5, why="there is something to forget")
         found = [_restart(server)]
         Controller(Settings(redis_url=server.url)).init()
         return found

@@ -19,6 +19,7 @@ from killswitch import clock
 from tests.evidence import record
 from tests.history.events import Event
 from tests.soak.faults import FAULTS
+from tests.soak.gaps import noting_gaps
 from tests.soak.judge import Judge
 from tests.soak.plan import cycles
 from tests.soak.report import as_text
@@ -41,7 +42,7 @@ def soak(
 ) -> dict[str, Any]:
     """One run; its summary."""
     started = clock.now_ns()
-    with Stage(kind, seed, burners=burners, rq_workers=rq_workers, far=far) as stage:
+    with Stage(kind, seed, burners=burners, rq_workers=rq_workers, far=far) as stage, noting_gaps(stage):
         meta: Event = {"kind": "meta", "t": 0, "source": "soak", "seed": seed, "lease_ms": 1000, "renew_ms": 200}
         meta |= {"rate_error": 0.1, "split_ms": 0, "p2": True}
         judge = Judge(meta, keep)

@@ -35,13 +35,17 @@ class Log:
         with self._lock:
             if event["kind"] == "mark":
                 self.heard[event["worker"]] = event["t"]
-                self.note_gap(event["t"], event["gap"])
+                self._gap(event["t"], event["gap"])
                 return
             self.counts[event["kind"]] = self.counts.get(event["kind"], 0) + 1
             self._events.append(event)
 
     def note_gap(self, at_ns: int, gap_ns: int) -> None:
-        """Notes a time without running that is longer than a nap."""
+        """Notes a time without running that is longer than a nap, by any thread."""
+        with self._lock:
+            self._gap(at_ns, gap_ns)
+
+    def _gap(self, at_ns: int, gap_ns: int) -> None:
         if gap_ns > 30_000_000:
             self.gaps.append((at_ns, gap_ns))
 

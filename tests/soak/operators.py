@@ -13,6 +13,7 @@ from tests.soak.crew import environment
 from tests.soak.record import Pressed, Record
 from tests.soak.stage import Stage
 from tests.support.resp import ReplyError
+from tests.support.waiting import my_line_ns
 
 __all__ = ["ENGAGE_MEANS", "Operators"]
 
@@ -48,14 +49,19 @@ class Operators:
         op = {"op": f"op-{done.tag}", "action": "engage", "scope": done.scope, "wait_s": waited}
         self._log.add("op", done.begin_ns, **op)
         end = {"op": f"op-{done.tag}", "result": done.result, "epoch": done.epoch, "members": done.members}
-        engaged = {"engaged_t": done.ok_ns} if done.ok_ns else {}
+        engaged: dict[str, float] = {"engaged_t": done.ok_ns} if done.ok_ns else {}
+        if done.took_ms is not None:
+            engaged["took_ms"] = done.took_ms
         more = {"pending": done.pending, "leases_out": done.leases_out, **engaged}
         self._log.add("op_end", done.end_ns, **end, **more)
         return done
 
     def _engage_library(self, done: Pressed, reason: str, scope: str | None, wait_s: float | None) -> None:
+        line_ns = 0
+
         def engaged(_outcome: Outcome) -> None:
-            done.ok_ns = clock.now_ns()
+            nonlocal line_ns
+            done.ok_ns, line_ns = clock.now_ns(), my_line_ns()
 
         try:
             outcome = self._stage.control.engage(reason, scope=scope, wait_s=wait_s, on_engaged=engaged)
@@ -64,6 +70,7 @@ class Operators:
         except StoreUnavailable as error:
             done.note = str(error)
         else:
+            done.took_ms = (clock.now_ns() - done.ok_ns - (my_line_ns() - line_ns)) / clock.NS_PER_MS
             self._fill(done, json.loads(json.dumps(_plain(outcome))))
 
     def _engage_cli(self, done: Pressed, reason: str, scope: str | None, wait_s: float | None) -> None:

@@ -47,6 +47,8 @@ class Pressed:
     waited_ms: float = 0.0
     leases_out: bool = False
     note: str = ""
+    took_ms: float | None = None
+    """From its success to its end, less what its thread stood in line for a processor."""
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from killswitch.store.switch import STOPWORD
 from tests.support.agents import open_epoch
 from tests.support.library import Library
 from tests.support.roles import SCOPE, Bench
+from tests.support.switch import TIMEOUT_MS
 
 __all__ = ["ATTEMPTS"]
 
@@ -143,7 +144,8 @@ def _proves(at: Bench) -> bool:
     with at.agent() as agent:
         open_epoch(agent)
         try:
-            outcome = Controller(at.settings()).engage("prove it", wait_s=10)
+            settings = at.settings().model_copy(update={"timeout_ms": TIMEOUT_MS})
+            outcome = Controller(settings).engage("prove it", wait_s=10)
         except StoreRefused:
             return False
     assert outcome.verdict is Verdict.QUIET, outcome

@@ -15,7 +15,7 @@ from killswitch.errors import StoreRefused
 from killswitch.store.keys import Keys
 from killswitch.store.switch import STOPWORD
 from killswitch.store.wire import Wire, connect
-from tests.support.agents import FAST
+from tests.support.agents import CALM, FAST
 from tests.support.library import Library
 from tests.support.server import RealServer
 
@@ -56,11 +56,12 @@ class Bench:
         return True
 
     def settings(self) -> Settings:
-        return Settings(redis_url=self.url, prefix=self.keys.prefix, actor="tester", **FAST)
+        return Settings(redis_url=self.url, prefix=self.keys.prefix, actor="tester", **{**FAST, **CALM})
 
     def agent(self, *scopes: str) -> Agent:
         """An agent of the administrator's, not yet started."""
-        return Agent(Settings(redis_url=self.server.unix_url, prefix=self.keys.prefix, actor="root", **FAST), scopes)
+        settings = Settings(redis_url=self.server.unix_url, prefix=self.keys.prefix, actor="root", **{**FAST, **CALM})
+        return Agent(settings, scopes)
 
     def target(self) -> quick.Target:
         return quick.Target(parse_url(self.url), self.url, self.keys.prefix, "tester")

@@ -128,7 +128,7 @@ def test_a_system_without_setpriv_gets_no_leash(monkeypatch: pytest.MonkeyPatch)
 def test_a_stopwatch_leaves_out_the_time_in_line_for_a_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no more than that: what the process itself took counts, also where threads ended meanwhile."""
     line = [5 * 10**9]
-    monkeypatch.setattr(waiting, "_in_line_ns", lambda: line[0])
+    monkeypatch.setattr(waiting, "in_line_ns", lambda: line[0])
     watch = waiting.Stopwatch()
     now = clock.now_ns()
     monkeypatch.setattr(clock, "now_ns", lambda: now + 3 * 10**9)

@@ -1,6 +1,7 @@
 """An operator on a host of the lab: one command a line on stdin, what came of it on stdout, with the times around it.
 
-Started by `desk.py` with the settings as a JSON object. It stays loaded, so that a time is that of the command alone.
+Started by `desk.py` with the settings as a JSON object. It stays loaded, so that a time is that of the command alone;
+`took_s` also leaves out for how long it stood in line for a processor.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from killswitch import Controller, EpochConflict, KillSwitchError, Settings, clock, quick
+from tests.support.waiting import Stopwatch
 
 
 def engage_fast(reason: str) -> dict[str, Any]:
@@ -60,13 +62,14 @@ def main() -> None:
     known = commands(control)
     for line in sys.stdin:
         order = json.loads(line)
-        begun = clock.now_ns()
+        begun, watch = clock.now_ns(), Stopwatch()
         try:
             found = known[order.pop("do")](**order)
         except EpochConflict as error:
             found = {"error": "EpochConflict", "current": error.current, "reason": str(error)}
         except KillSwitchError as error:
             found = {"error": type(error).__name__, "code": str(getattr(error, "code", "")), "reason": str(error)}
+        found["took_s"] = watch.took_s
         print(json.dumps({**found, "begun": begun, "done": clock.now_ns()}), flush=True)
 
 

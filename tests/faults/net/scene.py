@@ -6,6 +6,9 @@ is kept of announcements: whether one reached a host is what these tests put in 
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,10 @@ from killswitch import Outcome, clock
 from tests.evidence.record import record
 from tests.faults.net.lab import Host
 from tests.faults.net.trader import HostTrader
+from tests.faults.trader_loop import GAP_NS
 from tests.history.checker import Violation, check
 from tests.history.events import Event, History
+from tests.support.server import RealServer
 
 __all__ = ["LEASE_NS", "RENEW_NS", "TIMING", "Scene", "ms"]
 
@@ -23,6 +28,8 @@ TIMING = {"lease_ms": 1000, "renew_ms": 250, "patience_ms": 500, "beat_ms": 1000
 
 LEASE_NS = TIMING["lease_ms"] * clock.NS_PER_MS
 RENEW_NS = TIMING["renew_ms"] * clock.NS_PER_MS
+
+_NAP_S = 0.02
 
 
 def ms(duration_ns: int) -> float:
@@ -89,14 +96,41 @@ class Scene:
         """Orders that were sent on a check begun after `bound_ns`."""
         return sum(bound_ns < event["start"] <= until_ns for event in trader.events("pass2"))
 
+    @contextmanager
+    def watching(self, server: RealServer) -> Iterator[None]:
+        """Notes while the block runs when the server is kept from running, whatever its network does."""
+        ended = threading.Event()
+
+        def ping() -> None:
+            with server.line() as line:
+                while not ended.is_set():
+                    begun = clock.now_ns()
+                    line.call("PING")
+                    clock.sleep(_NAP_S)
+                    if (lasted := clock.now_ns() - begun - int(_NAP_S * 1e9)) > GAP_NS:
+                        self.history.add("gap", clock.now_ns(), worker="", lasted=lasted)
+
+        thread = threading.Thread(target=ping, name="watching")
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
     def closures(self, since_ns: int) -> list[str]:
-        """Reason codes with which gates closed since then."""
-        return [
-            event["code"]
-            for trader in self.traders.values()
-            for event in trader.events("view")
-            if event["t"] > since_ns and not event["open"]
-        ]
+        """Reason codes with which gates closed since then; but for those of a worker that was kept from running, or
+        whose server was where `watching` saw it, at some time of the lease before."""
+        servers = [event for event in self.history if event["kind"] == "gap"]
+        found = []
+        for trader in self.traders.values():
+            gaps = [(gap["t"] - gap["lasted"], gap["t"]) for gap in [*servers, *trader.events("gap")]]
+            for view in trader.events("view"):
+                at = view["t"]
+                kept = any(begun <= at and ended >= at - LEASE_NS for begun, ended in gaps)
+                if at > since_ns and not view["open"] and not kept:
+                    found.append(view["code"])
+        return found
 
     def close(self) -> None:
         """Ends all traders."""

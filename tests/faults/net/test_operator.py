@@ -11,12 +11,12 @@ from tests.faults.net.scene import LEASE_NS, TIMING, ms
 from tests.faults.prop import prop
 from tests.support.agents import kill_client
 from tests.support.switch import STATE
-from tests.support.waiting import eventually
+from tests.support.waiting import InLine, eventually
 
-LEARNS_NS = 2_000 * clock.NS_PER_MS
+LEARNS_S = 2.0
 """L1: an operator who cannot engage learns so within two seconds."""
 
-ERROR_NS = 500 * clock.NS_PER_MS
+ERROR_S = 0.5
 """What a busy machine may add to that: the command does its own reckoning between two notes of the clock."""
 
 
@@ -31,12 +31,12 @@ def test_engagement_during_a_fail_over_is_recorded_or_the_operator_learns_in_tim
     assert said.returncode in (0, 1, 69), said
     if said.returncode != 0:
         assert json.loads(said.stdout)["error"]["closed_by"], "which bound applies is told"
-    took: list[int] = []
+    took: list[float] = []
     recorded: list[int] = []
 
     def engaged() -> bool:
         found = desk.operator.do("engage_fast", reason="again and again")
-        took.append(found["done"] - found["begun"])
+        took.append(found["took_s"])
         if "error" not in found:
             recorded.append(found["done"])
         return bool(recorded)
@@ -46,10 +46,10 @@ def test_engagement_during_a_fail_over_is_recorded_or_the_operator_learns_in_tim
     assert desk.servers[new].cli("GET", STATE) == "ENGAGED again and again"
     proof = desk.engage(new, wait_s=5.0)
     assert proof["verdict"] == "QUIET"
-    assert max(took) < LEARNS_NS + ERROR_NS
+    assert max(took) < LEARNS_S + ERROR_S
     assert desk.scene.violations() == []
     traders = desk.scene.traders.values()
-    attempts = f"{len(took)} attempts, the slowest told in {ms(max(took)):g} ms"
+    attempts = f"{len(took)} attempts, the slowest told in {max(took) * 1000:.1f} ms"
     desk.scene.evidence(
         "engage during a fail-over",
         "L1 P6",
@@ -69,17 +69,15 @@ def test_operator_who_reaches_nobody_learns_it_in_time_and_what_holds(make_desk:
     found = desk.operator.do("engage_fast", reason="nobody hears")
     assert found["error"] == "StoreUnavailable"
     assert all(f"{desk.lab[name].address}:" in found["reason"] for name in SENTINELS), found
-    took = found["done"] - found["begun"]
-    assert took < LEARNS_NS + ERROR_NS
+    assert found["took_s"] < LEARNS_S + ERROR_S
     said = desk.shell("engage", "--reason", "nobody hears")
     assert said.returncode == 69
     assert "NOT ENGAGED" in said.stderr
     assert "workers go on trading" in said.stderr
     assert "every gate is closed by" in said.stderr.replace("\n", " ")
     desk.scene.traders["w1"].passes_again()
-    desk.scene.evidence(
-        "operator cut off from servers and sentinels", "L1", desk.program.kind, note=f"told in {ms(took):g} ms"
-    )
+    note = f"told in {found['took_s'] * 1000:.1f} ms"
+    desk.scene.evidence("operator cut off from servers and sentinels", "L1", desk.program.kind, note=note)
 
 
 @prop("L4", "L7", "P3")
@@ -89,12 +87,13 @@ def test_dead_sentinels_stop_nobody_who_is_connected_and_open_nobody_who_is_not(
     desk = make_desk("w1")
     (w1,) = desk.scene.traders.values()
     since = clock.now_ns()
-    for sentinel in desk.sentinels.values():
-        sentinel.kill()
-    found = desk.operator.do("engage_fast", reason="no way")
-    assert found["error"] == "StoreUnavailable"
-    assert found["done"] - found["begun"] < LEARNS_NS + ERROR_NS
-    w1.passes_again()
+    with desk.scene.watching(desk.servers["n1"]):
+        for sentinel in desk.sentinels.values():
+            sentinel.kill()
+        found = desk.operator.do("engage_fast", reason="no way")
+        assert found["error"] == "StoreUnavailable"
+        assert found["took_s"] < LEARNS_S + ERROR_S
+        w1.passes_again()
     assert desk.scene.closures(since) == []
     cut = clock.now_ns()
     assert kill_client(desk.servers["n1"], "killswitch-ask") == 1
@@ -103,9 +102,9 @@ def test_dead_sentinels_stop_nobody_who_is_connected_and_open_nobody_who_is_not(
     assert w1.last_pass() < clock.now_ns() - TIMING["renew_ms"] * clock.NS_PER_MS
     desk.lab["s1"].ip("link", "set", "eth0", "down")  # the first in the list swallows packets, the second is dead
     desk.sentinels["s3"].start()
-    back = clock.now_ns()
-    again = w1.passes_again()
-    assert again < back + LEARNS_NS + ERROR_NS
+    back, in_line = clock.now_ns(), InLine(lambda: (w1.pid,))
+    again = w1.first_pass(back)
+    assert again - in_line.worst_ns < back + int((LEARNS_S + ERROR_S) * 1e9)
     assert desk.scene.violations() == []
     desk.scene.evidence(
         "all sentinels dead, then one of three",

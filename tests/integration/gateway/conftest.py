@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from killswitch import Admission, Agent
+from tests.support.agents import CALM
 from tests.support.gateway import S1, GatewayThread, JournalView, LocalVenue, Start
 from tests.support.switch import Switch
 from tests.support.venue import VenueProcess
@@ -38,8 +39,8 @@ def journal(switch: Switch, stack: ExitStack) -> JournalView:
 
 @pytest.fixture
 def engine(switch: Switch) -> Agent:
-    """The agent of an engine."""
-    return switch.agent([S1], worker_id="engine-1")
+    """The agent of an engine; it waits for answers no longer than it must, as tests freeze Redis."""
+    return switch.agent([S1], worker_id="engine-1", **{**CALM, "patience_ms": 3000})
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def admission(engine: Agent, stack: ExitStack) -> Admission:
 
 @pytest.fixture
 def start(switch: Switch, venue: VenueProcess, stack: ExitStack) -> Start:
-    """Starts a gateway: `start(url=..., max_age_ms=..., scopes=..., ownership_ms=...)`."""
+    """Starts a gateway: `start(url=..., max_age_ms=..., scopes=...)`."""
 
     def make(url: str = "", **how: Any) -> GatewayThread:
         gateway = GatewayThread(switch.server, url or venue.url, **how)

@@ -90,7 +90,7 @@ def test_no_sentinel_is_no_master_and_each_says_why(silent: int) -> None:
     with sentinels([b"*-1\r\n", b"-ERR No such master with that name\r\n"], []) as (unknown, mute):
         ports = (silent, dead_port(), unknown.port, mute.port)
         with pytest.raises(StoreUnavailable) as caught:
-            master_address(told(*ports), 0.3)
+            master_address(told(*ports), 3.0)
     assert caught.value.code is Code.UNREACHABLE
     text = str(caught.value)
     assert all(f":{port} " in text for port in ports)

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -13,6 +14,12 @@ from killswitch.clock import now_ns
 from killswitch.core.reasons import Code
 from killswitch.errors import LibraryMissing, StoreRefused, StoreUnavailable
 from killswitch.store.wire import Wire, refusal
+
+LONG_S = 20.0
+"""Where an answer comes, however late on a busy machine."""
+
+SHORT_S = 0.3
+"""Where none comes."""
 
 PUSH = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$16\r\nkillswitch:state\r\n"
 
@@ -39,17 +46,30 @@ class Peer:
         self.threads[-1].start()
 
 
-@pytest.fixture
-def line() -> Iterator[tuple[Wire, Peer]]:
-    """A wire and its peer."""
+@contextmanager
+def _joined(limit_s: float) -> Iterator[tuple[Wire, Peer]]:
     ours, theirs = socket.socketpair()
-    ours.settimeout(0.3)
-    wire, peer = Wire(ours, "Redis at test", 0.3), Peer(theirs)
+    ours.settimeout(limit_s)
+    wire, peer = Wire(ours, "Redis at test", limit_s), Peer(theirs)
     yield wire, peer
     wire.close()
     theirs.close()
     for thread in peer.threads:
         thread.join()
+
+
+@pytest.fixture
+def line() -> Iterator[tuple[Wire, Peer]]:
+    """A wire and its peer."""
+    with _joined(LONG_S) as joined:
+        yield joined
+
+
+@pytest.fixture
+def hasty_line() -> Iterator[tuple[Wire, Peer]]:
+    """The same, of somebody who does not wait long."""
+    with _joined(SHORT_S) as joined:
+        yield joined
 
 
 def unavailable(action: Callable[[], object]) -> Code:
@@ -111,7 +131,7 @@ def test_end_of_the_stream_breaks_the_wire_for_good(line: tuple[Wire, Peer], act
         "call": lambda: wire.call("PING"),
         "receive": wire.receive,
         "drain": wire.drain,
-        "wait_push": lambda: wire.wait_push(0.2),
+        "wait_push": lambda: wire.wait_push(LONG_S),
         "next_answer": wire.next_answer,
     }[action]
     assert unavailable(act) is Code.DISCONNECTED
@@ -131,18 +151,18 @@ def test_end_in_the_middle_of_a_reply_is_no_answer(line: tuple[Wire, Peer]) -> N
     assert unavailable(wire.next_answer) is Code.DISCONNECTED
 
 
-def test_silence_is_reported_within_the_time_limit_and_a_late_answer_is_lost(line: tuple[Wire, Peer]) -> None:
+def test_silence_is_reported_within_the_time_limit_and_a_late_answer_is_lost(hasty_line: tuple[Wire, Peer]) -> None:
     """After a missed answer the wire is closed, so that the late one is never taken for another's."""
-    wire, _ = line
+    wire, _ = hasty_line
     start = now_ns()
     assert unavailable(lambda: wire.call("PING")) is Code.NO_ANSWER
     assert now_ns() - start >= 290_000_000
     assert wire.fileno() == -1
 
 
-def test_drip_of_bytes_does_not_extend_the_time_limit(line: tuple[Wire, Peer]) -> None:
+def test_drip_of_bytes_does_not_extend_the_time_limit(hasty_line: tuple[Wire, Peer]) -> None:
     """The limit is for the whole answer, not for each piece."""
-    wire, peer = line
+    wire, peer = hasty_line
     stop = threading.Event()
     start = now_ns()
     peer.send(b"$1000000\r\n")
@@ -163,9 +183,9 @@ def test_drip_of_bytes_does_not_extend_the_time_limit(line: tuple[Wire, Peer]) -
     assert now_ns() - start < 10_000_000_000, "not for as long as it drips"
 
 
-def test_full_send_buffer_is_reported_within_the_time_limit(line: tuple[Wire, Peer]) -> None:
+def test_full_send_buffer_is_reported_within_the_time_limit(hasty_line: tuple[Wire, Peer]) -> None:
     """A peer that reads nothing does not hold the caller for ever."""
-    wire, _ = line
+    wire, _ = hasty_line
 
     def flood() -> None:
         for _ in range(20):
@@ -181,7 +201,7 @@ def test_time_limit_of_a_send_is_whole_after_an_answer_that_took_long(line: tupl
     assert wire.call("PING") == b"OK"
     wire._sock.settimeout(0.0001)
     wire.send("PING")
-    assert wire._sock.gettimeout() == pytest.approx(0.3)
+    assert wire._sock.gettimeout() == pytest.approx(LONG_S)
 
 
 def test_waiting_for_a_push_ends_with_it_or_with_the_time(line: tuple[Wire, Peer]) -> None:
@@ -190,7 +210,7 @@ def test_waiting_for_a_push_ends_with_it_or_with_the_time(line: tuple[Wire, Peer
     assert wire.wait_push(0.01) is None
     assert wire.wait_push(0) is None
     peer.send(b"+OK\r\n" + PUSH + PUSH)
-    found = wire.wait_push(0.3)
+    found = wire.wait_push(LONG_S)
     assert found is not None
     assert list(found) == [b"invalidate", [b"killswitch:state"]]
     assert wire.wait_push(0) is not None
@@ -218,9 +238,9 @@ def test_broken_wire_keeps_its_descriptor_until_it_is_closed(line: tuple[Wire, P
         os.fstat(number)
 
 
-def test_late_answer_on_a_broken_wire_is_never_handed_out(line: tuple[Wire, Peer]) -> None:
+def test_late_answer_on_a_broken_wire_is_never_handed_out(hasty_line: tuple[Wire, Peer]) -> None:
     """Broken is broken, though bytes still arrive."""
-    wire, peer = line
+    wire, peer = hasty_line
     assert unavailable(lambda: wire.call("PING")) is Code.NO_ANSWER
     peer.send(b"+PONG\r\n" + PUSH)
     assert unavailable(wire.next_answer) is Code.DISCONNECTED

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,9 @@ import pytest
 
 from killswitch import clock
 from tests.support.venue import VenueLine
+from tests.support.waiting import eventually
 from tests.unit.workers.doubles import ScriptedGate, ticks_at
+from tests.unit.workers.mute_venue import Mute, fine
 from workers.broker import (
     Broker,
     BrokerError,
@@ -27,12 +26,20 @@ from workers.broker import (
 from workers.domain import Order, Side
 from workers.venue import RunningVenue, VenueBroker, client, running
 
+LONG_S = 20.0
+
 HIGH, LOW = ticks_at(1.2)[0], ticks_at(0.8)[0]
 
 
 def bid(client_id: str, limit: float | None = 1.0, quantity: int = 10) -> Order:
     """An order that works until the market falls to it."""
     return Order(client_id, "EURUSD", Side.BUY, quantity, limit, reduces=False)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A venue that answers late, because the machine is busy, is not taken for one that is away."""
+    monkeypatch.setattr(client, "_ASIDE_S", LONG_S)
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def venue(url: str) -> Iterator[RunningVenue]:
 @pytest.fixture
 def broker(venue: RunningVenue) -> Iterator[VenueBroker]:
     """A client of it."""
-    found = VenueBroker(venue.url, "e1", owner=5, worker="w1")
+    found = VenueBroker(venue.url, "e1", owner=5, worker="w1", timeout_s=LONG_S)
     yield found
     found.close()
 
@@ -120,42 +127,6 @@ def test_refusal_of_the_venue_is_its_own_error(
     assert broker.open_orders() == ()
 
 
-class Mute:
-    """A venue that takes questions and answers only what `answers` says, then nothing."""
-
-    def __init__(self, path: str, answers: Callable[[dict[str, Any]], bytes | None]) -> None:
-        self.heard: list[dict[str, Any]] = []
-        self._sock = socket.socket(socket.AF_UNIX)
-        self._sock.bind(path)
-        self._sock.listen()
-        self._answers = answers
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                sock, _ = self._sock.accept()
-            except OSError:
-                return
-            with sock, sock.makefile("rb") as file:
-                for line in file:
-                    self.heard.append(json.loads(line))
-                    answer = self._answers(self.heard[-1])
-                    if answer is None:
-                        break
-                    sock.sendall(answer)
-
-    def close(self) -> None:
-        self._sock.shutdown(socket.SHUT_RDWR)
-        self._sock.close()
-
-
-def fine(question: dict[str, Any], **values: Any) -> bytes:
-    """The answer of a session in which nothing has happened."""
-    empty = {"fills": [], "seq": 0, "working": [], "orders": [], "positions": {}, "fence": 0, "cancelled": 0}
-    return json.dumps({"id": question["id"], "ok": True, **empty, **values}).encode() + b"\n"
-
-
 NO_ANSWERS: dict[str, Callable[[dict[str, Any]], bytes | None]] = {
     "silence": lambda q: b"",
     "the end": lambda q: None,
@@ -171,12 +142,15 @@ def test_order_without_an_answer_is_unknown_and_sent_once(tmp_path: Path, kind: 
     """It says that nobody knows; it is not repeated; what became of it can be asked."""
     bad = NO_ANSWERS[kind]
     mute = Mute(f"{tmp_path}/v.sock", lambda q: bad(q) if q["do"] == "submit" else fine(q))
-    broker = VenueBroker(f"unix://{tmp_path}/v.sock", "e1", timeout_s=0.2)
+    broker = VenueBroker(f"unix://{tmp_path}/v.sock", "e1", timeout_s=LONG_S)
     try:
         assert broker.refresh()
+        broker._limit_s = 0.2  # of the one answer that does not come
         with pytest.raises(UnknownOutcome, match=r"unknown|something else") as caught:
             broker.submit(bid("a"), 1)
         assert caught.value.order_id == "a"
+        broker._limit_s = LONG_S
+        eventually(lambda: len(mute.heard) > 1, why="the venue has heard the order")
         assert [question["do"] for question in mute.heard] == ["status", "submit"]
         assert broker.known("a") is False
     finally:
@@ -202,7 +176,7 @@ def test_order_decided_on_an_old_picture_is_not_sent(broker: VenueBroker, venue:
 def test_venue_that_is_away_ends_nothing_and_everything_is_made_up_for(url: str, tmp_path: Path) -> None:
     """Quotes, looks and fences go on without it; orders and cancels say that nothing was sent; when it is back the
     fence goes out before the next order."""
-    broker = VenueBroker(url, "e1", owner=5)
+    broker = VenueBroker(url, "e1", owner=5, timeout_s=LONG_S)
     events = tmp_path / "events.jsonl"
     with running(url, events=events):
         broker.on_tick(HIGH)
@@ -231,7 +205,8 @@ def test_venue_that_is_away_costs_a_trading_loop_little_time(tmp_path: Path, mon
         began = clock.now_ns()
         while clock.now_ns() - began < 500_000_000:
             broker.on_tick(HIGH)
-        assert 1 <= len(mute.heard) <= 3
+        eventually(lambda: mute.heard, why="the venue was asked")
+        assert len(mute.heard) <= 3
     finally:
         broker.close()
         mute.close()
@@ -240,7 +215,7 @@ def test_venue_that_is_away_costs_a_trading_loop_little_time(tmp_path: Path, mon
 def test_new_owner_takes_over_and_the_old_one_can_do_no_harm(venue: RunningVenue) -> None:
     """The first word of the successor cancels what was left, and refuses what still comes; the former owner neither
     sends, nor withdraws its successor's orders, nor moves the market, whatever it believes."""
-    former, heir = VenueBroker(venue.url, "e1", owner=5), VenueBroker(venue.url, "e1", owner=6)
+    former, heir = (VenueBroker(venue.url, "e1", owner=owner, timeout_s=LONG_S) for owner in (5, 6))
     former.on_tick(HIGH)
     former.submit(bid("a"), 1)
     heir.on_tick(HIGH)

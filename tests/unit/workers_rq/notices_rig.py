@@ -5,7 +5,7 @@ from __future__ import annotations
 import fakeredis
 from rq.job import Job
 
-from killswitch import FeedItem, FeedLook
+from killswitch import FeedItem, FeedLook, clock
 from tests.support.receiver import Receiver
 from tests.unit.workers.notices.pictures import change, look
 from tests.unit.workers_rq.doubles import MakeWorker
@@ -70,6 +70,12 @@ def make_job(store: Store, record: Record | None = None) -> str:
     record.items.append(change(len(record.items) + 1))
     assert teller.round() == 1
     return waiting(store)[-1]
+
+
+def let_no_time_pass(store: Store, job_id: str) -> None:
+    """As if it were still long until the next try, which is to come."""
+    assert store.zscore("rq:scheduled:cleanup", job_id)
+    store.zadd("rq:scheduled:cleanup", {job_id: clock.wall_ms() / 1000 + 3600}, xx=True)
 
 
 def let_time_pass(store: Store, job_id: str) -> None:

@@ -19,6 +19,7 @@ from tests.unit.workers_rq.notices_rig import (
     another_turn,
     fetch,
     herald,
+    let_no_time_pass,
     let_time_pass,
     make_job,
     waiting,
@@ -143,6 +144,7 @@ def test_what_did_not_arrive_is_tried_again_with_growing_waits(
             assert step(worker) is None, "its time has not come"
             left.append(fetch(store, job_id).retries_left)
             assert Outbox(store, "x").open_jobs("ops") == 1
+            let_no_time_pass(store, job_id)
             worker._recovery.run()
             assert step(worker) is None
             let_time_pass(store, job_id)

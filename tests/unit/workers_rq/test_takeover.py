@@ -14,7 +14,8 @@ from workers import queues, wiring
 from workers.ownership import Lease, Ownership
 from workers.runtime import StopReason
 
-LIFE_MS = 300
+LIFE_MS = 1500
+"""Waited for in full, and long enough that the worker which waits renews its own lease in time on a busy machine."""
 
 
 def lose(store: fakeredis.FakeStrictRedis, life_ms: int) -> Lease:
