@@ -8,7 +8,7 @@ import pytest
 
 from killswitch import Agent, Blocked, Code, Mode, Verdict, clock
 from killswitch.clock import NS_PER_MS
-from tests.support.agents import PATIENCE_S, blocked_code, closes_with, last_pass_ns, open_epoch, stays_closed
+from tests.support.agents import CALM, PATIENCE_S, blocked_code, closes_with, last_pass_ns, open_epoch, stays_closed
 from tests.support.switch import STATE, Switch
 from tests.support.waiting import eventually
 
@@ -127,7 +127,7 @@ def test_a_signal_from_before_a_halt_never_becomes_an_order_after_it(switch: Swi
 
 def test_a_permission_for_a_while_ends_by_itself_and_is_on_record(switch: Switch) -> None:
     """reset(for_s=3): no check passes three seconds after it was given; the gate says that the permission ran out."""
-    agent = switch.agent()
+    agent = switch.agent(**CALM)
     open_epoch(agent)
     closings: list[Code] = []
     outcome = switch.control.reset(switch.control.status().switch.epoch, "three seconds", for_s=3)
