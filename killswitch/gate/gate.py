@@ -9,7 +9,7 @@ No lock, no Redis, no setter, no bypass. Every doubt blocks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import get_ident
+from operator import attrgetter
 from types import TracebackType
 from typing import NoReturn
 
@@ -155,38 +155,36 @@ class Gate:
 class Permit:
     """One order in flight, from the announcement to the release."""
 
-    __slots__ = ("__weakref__", "_book", "_gate", "_reduces", "epoch", "order_id", "thread")
+    __slots__ = ("_book", "_gate", "_key", "_reduces", "_undo", "epoch", "order_id")
 
     def __init__(self, gate: Gate, epoch: int, reduces: bool, order_id: str) -> None:
         self._gate = gate
         self._book = gate.book
+        self._key = gate.book.new_key()
+        self._undo = gate.book.undoing(self._key)
         self._reduces = reduces
         self.epoch = epoch
         """Fencing token: hand it to the broker with the order."""
         self.order_id = order_id
-        self.thread = 0
-        """Identifier of the thread that entered the block; 0 before."""
 
     def __enter__(self) -> Permit:
         """Raises Blocked; RuntimeError where this permit is held already, because each order needs one of its own."""
-        if self.thread and self._book.holds(self):
-            raise RuntimeError("this permit is in use: ask gate.order() for a new one for each order")
         if not self._gate._picture.signal_until_ns:
             # Closed already, so not announced: a loop that keeps trying must not look like orders in flight for ever.
             self._gate._refuse(self._reduces)
-        self.thread = get_ident()
+        if not self._book.announce(self._key, self.order_id):
+            raise RuntimeError("this permit is in use: ask gate.order() for a new one for each order")
         try:
-            self._book.announce(self)
             self._gate.check_order(self.epoch, self._reduces)
         except BaseException:
-            self._book.release(self)
+            self._book.release(self._key)
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._book.release(self)
+        self._book.release(self._key)
 
     async def __aenter__(self) -> Permit:
         return self.__enter__()
@@ -194,4 +192,10 @@ class Permit:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._book.release(self)
+        self._book.release(self._key)
+
+    # Takes the permit back where the block was never left: an interrupt between two instructions, a generator nobody
+    # closed. It is run for each permit, and an interrupt (Ctrl-C, a time limit) that meets Python code in a destructor
+    # is lost. So there is none: the interpreter asks for `__del__`, is given `_undo`, which is C, and calls that. Of a
+    # permit that was interrupted while it was made there is no `_undo`, and nothing to undo.
+    __del__ = property(attrgetter("_undo"))

@@ -31,6 +31,9 @@ __all__ = ["Watcher", "settled_changes"]
 
 _LOG = logging.getLogger("killswitch.watcher")
 
+_DRAINING_S = 0.02
+"""How often the watcher of a closed gate looks whether the permits that are still out are gone."""
+
 Opener = Callable[[], tuple[PushChannel, QuestionLine]]
 BeatMaker = Callable[[Ask, int, str], Beat]
 Listener = Callable[[Picture, Picture], None]
@@ -113,8 +116,10 @@ class Watcher:
             self._waiting.close()
 
     def _turn(self) -> None:
-        due = self.watch.deadline_ns()
+        due, book = self.watch.deadline_ns(), self._gate.book
         timeout_s = None if due is None else max(0.0, (due - now_ns()) / 1e9)
+        if book.draining:  # a permit that nobody gave back is gone without a word
+            timeout_s = min(_DRAINING_S, _DRAINING_S if timeout_s is None else timeout_s)
         ready, woken = self._waiting.wait(timeout_s)
         # The push side first: what it announces makes the answer that may be waiting beside it void.
         if self._channel is not None and self._channel.fileno() in ready:
@@ -123,11 +128,11 @@ class Watcher:
             self._perform(self.watch.pushed(seen_ns))
         if self._line is not None and self._line.fileno() in ready:
             self._perform(self._take_answers())
-        if woken:
-            if self._stopping:
-                self._perform(self.watch.stop(now_ns()))
-            elif self._gate.book.count() == 0:
-                self._perform(self.watch.drained(now_ns()))
+        if woken and self._stopping:
+            self._perform(self.watch.stop(now_ns()))
+        elif (woken or book.draining) and book.count() == 0:
+            book.draining = False
+            self._perform(self.watch.drained(now_ns()))
         self._perform(self.watch.tick(now_ns()))
 
     def _take_answers(self) -> list[Action]:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 from killswitch.clock import sleep
 from ops.bench import bare, probe
+from ops.bench.errors import BenchError
 from ops.bench.scene import Stage
 
 __all__ = ["Round", "play", "start"]
 
 _SETTLE_S = 0.004
 _RANDOM_S = 0.004
+_MOST = 10  # rounds for each one that counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,10 @@ def play(stage: Stage, count: int, *, busy: bool, with_bare: bool) -> Iterator[R
     for number in itertools.count(1):
         if played == count:
             break
+        if number > _MOST * count:
+            raise BenchError(
+                f"the gate closed by itself before the SET in {number - 1 - played} of {number - 1} rounds"
+            )
         slots[probe.ROUND] = number
         safe_ns, _ = stage.line.set(key, "SAFE")
         wait_for(lambda number=number: slots[probe.OPEN] == number, "the opening of the gate")  # type: ignore[misc]

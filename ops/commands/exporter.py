@@ -122,5 +122,7 @@ def _serve(server: Any, scraper: Any) -> Exit:
         server.finish(_GOODBYE_S)
     except KeyboardInterrupt:
         server.server_close()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # impatience at the last moment changes no exit code
     console.say("stopped")
     return Exit.DONE

@@ -71,7 +71,7 @@ PROPERTIES: tuple[Property, ...] = (
         "An order in flight is never lost from sight.",
         ("tests/integration/test_in_flight.py", "tests/unit/gate/test_permits.py"),
         "",
-        "a process that forks while it holds a permit",
+        "a process that forks while it holds a permit; an abandoned async generator",
     ),
     Property(
         "P8",

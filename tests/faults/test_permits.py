@@ -196,3 +196,21 @@ def test_a_permit_that_hangs_is_shown_and_blocks_quiet(bare: World, agent: Agent
 def _shown(world: World, agent: Agent) -> int:
     """Orders in flight of this agent, as its row tells."""
     return sum(m.in_flight for m in world.control.status().members if m.worker_id == agent.worker_id)
+
+
+@prop("P6", "S15", "L3")
+def test_a_permit_that_is_lost_after_the_stop_is_noticed_before_the_next_beat(bare: World) -> None:
+    """Nobody gives it back, so nobody tells the watcher; and the proof does not wait a minute for it."""
+    bare.permit()
+    with Agent(fast_settings(bare.url, **{**TIMING, "beat_ms": 60_000}), worker_id="in-process") as agent:
+        permit = hold_permit(agent, "lost")
+        bare.engage()
+        eventually(lambda: _in_flight(bare) == 1, why="its row tells of the order")
+        del permit
+        gc.collect()
+        eventually(lambda: _in_flight(bare) == 0, why="its row tells that there is none")
+        assert bare.engage(wait_s=PATIENCE_S).verdict is Verdict.QUIET
+
+
+def _in_flight(world: World) -> int:
+    return sum(member.in_flight for member in world.control.status().members)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 import killswitch.clock as clock
 from killswitch.control import controller as controller_module
@@ -22,7 +23,7 @@ from tests.simulation.kernel import Kernel, Process, Task
 from tests.simulation.network import Network
 from tests.simulation.sockets import SimSocket
 
-__all__ = ["SimReadiness", "SimWaiting", "installed"]
+__all__ = ["PausingBook", "SimReadiness", "SimWaiting", "installed"]
 
 _WALL_MS = 1_760_000_000_000  # what wall clocks show when a run begins
 
@@ -118,6 +119,36 @@ class SimWaiting:
     def close(self) -> None:
         self._is_closed = True
         self.forget_all()
+
+
+class PausingBook(dict[int, tuple[str, int]]):
+    """Stands for the dictionary of held permits: each touch of it is a point at which a thread may be held up."""
+
+    def __init__(self, kernel: Kernel, on_release: Callable[[str], None]) -> None:
+        super().__init__()
+        self._kernel = kernel
+        self._on_release = on_release
+
+    def setdefault(self, key: int, value: Any = None) -> Any:
+        self._kernel.point("before announcing")
+        found = super().setdefault(key, value)
+        self._kernel.point("announced")
+        return found
+
+    def pop(self, key: int, default: Any = None) -> Any:
+        if key not in self:
+            return default  # also from a destructor, which runs anywhere and must not wait
+        self._kernel.point("before release")
+        found = super().pop(key, default)
+        self._on_release(found[0])
+        self._kernel.point("released")
+        return found
+
+    def __len__(self) -> int:
+        self._kernel.point("before counting")
+        found = super().__len__()
+        self._kernel.point("counted")
+        return found
 
 
 class SimThreading:

@@ -45,7 +45,7 @@ class Mutant:
 
 def _check_then_announce(permit: Permit) -> Permit:
     permit._gate.check_order(permit.epoch, permit._reduces)
-    permit._book.announce(permit)
+    permit._book.announce(permit._key, permit.order_id)
     return permit
 
 

@@ -10,8 +10,8 @@ from killswitch.core.view import Picture
 from killswitch.gate.gate import Gate
 from tests.history.events import History
 from tests.simulation.kernel import Kernel, Process, Task
+from tests.simulation.machine import PausingBook
 from tests.simulation.network import Network
-from tests.simulation.permits import count, make_pausing
 from tests.simulation.venue import VENUE, Venue
 
 __all__ = ["Trader", "gates_shown"]
@@ -83,7 +83,7 @@ class Trader:
 
     def _main(self, threads: int) -> None:
         agent = self.agent = Agent(self._settings, self.scopes, engine="sim", worker_id=self.worker_id)
-        make_pausing(agent.gate.book, self._kernel, self._released)
+        agent.gate.book._held = PausingBook(self._kernel, self._released)
         agent.annotate(sinks=f"{VENUE}/{self.name}")
         _OWNERS[agent.gate] = self
         self._tell("worker", scopes=list(self.scopes), lease_ms=self._settings.lease_ms, sinks=[f"{VENUE}/{self.name}"])
@@ -223,7 +223,7 @@ class Trader:
     @property
     def in_flight(self) -> int:
         """Permits held now."""
-        return count(self.agent.gate.book) if self.agent else 0
+        return dict.__len__(self.agent.gate.book._held) if self.agent else 0
 
 
 def gates_shown(plain: Callable[[Gate, Picture], None]) -> Callable[[Gate, Picture], None]:

@@ -236,6 +236,52 @@ def test_permit_that_was_interrupted_while_it_was_made_leaves_nothing(gate: Gate
     assert gate.book.count() == 0
 
 
+def test_order_is_counted_while_the_garbage_collector_unwinds_its_block(gate: Gate) -> None:
+    """A generator that nobody closed goes on inside its block when it is collected: it may send, and is not quiet."""
+    seen: list[int] = []
+
+    def send() -> Generator[None, None, None]:
+        with gate.order(1):
+            try:
+                yield
+            finally:
+                seen.append(gate.book.count())
+
+    orders = send()
+    next(orders)
+    circle: list[object] = [orders]
+    circle.append(circle)
+    del orders, circle
+    gc.collect()
+    assert seen == [1]
+    assert gate.book.count() == 0
+
+
+def test_order_is_counted_while_a_task_that_nobody_awaits_is_unwound(gate: Gate) -> None:
+    """The same of a task that is collected while it is pending."""
+    seen: list[int] = []
+
+    async def send(forever: asyncio.Future[None]) -> None:
+        async with gate.order(1):
+            try:
+                await forever
+            finally:
+                seen.append(gate.book.count())
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *_: None)  # "Task was destroyed but it is pending!"
+        task = loop.create_task(send(loop.create_future()))
+        del task
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()
+
+    asyncio.run(main())
+    assert seen == [1]
+    assert gate.book.count() == 0
+
+
 _INTERRUPTED = """
 import signal
 from tests.unit.gate.test_permits import open_picture
@@ -252,15 +298,18 @@ def interrupt(*_):
     raised += 1
     raise Interrupt
 
+def send():
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.0005)
+    while raised == caught:
+        with gate.order(1):
+            pass
+
 gate = Gate(make_readiness())
 gate.show(open_picture())
 signal.signal(signal.SIGVTALRM, interrupt)
 while caught < 200:
     try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0.0005)
-        while raised == caught:
-            with gate.order(1):
-                pass
+        send()
         break  # it was raised, and nobody heard of it
     except Interrupt:
         caught += 1
