@@ -135,7 +135,9 @@ PROPERTIES: tuple[Property, ...] = (
         "The strictest scope wins; resetting a part never opens the whole.",
         ("tests/integration/test_scopes.py",),
     ),
-    Property("S15", "A permit cannot leak.", ("tests/unit/gate/test_permits.py",)),
+    Property(
+        "S15", "A permit cannot leak.", ("tests/unit/gate/test_permits.py", "tests/unit/gate/test_permit_ends.py")
+    ),
     Property("S16", "The fence stands before FENCED is said, and is never lowered.", ()),
     Property(
         "L1",
