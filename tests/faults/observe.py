@@ -11,7 +11,7 @@ from killswitch.clock import NS_PER_MS
 from tests.evidence.record import record
 from tests.faults.world import World
 from tests.history.events import Event
-from tests.support.waiting import InLine
+from tests.support.waiting import InLine, beside
 
 __all__ = ["Lateness", "closures", "codes", "last_pass", "late_sends", "lateness", "row", "sound"]
 
@@ -86,11 +86,10 @@ class Lateness:
     def __init__(self, pids: Callable[[], Iterable[int]]) -> None:
         self.worst_ns = 0
         self._in_line = InLine(pids)
-        self._ended = threading.Event()
 
-    def watch(self) -> None:
+    def watch(self, ended: threading.Event) -> None:
         """Naps until told to end."""
-        while not self._ended.is_set():
+        while not ended.is_set():
             begun = clock.now_ns()
             clock.sleep(_NAP_S)
             self.note(clock.now_ns() - begun - int(_NAP_S * 1e9))
@@ -104,18 +103,10 @@ class Lateness:
         """On top, for what happened so far."""
         return _NAPS * self.worst_ns + self._in_line.worst_ns
 
-    def end(self) -> None:
-        self._ended.set()
-
 
 @contextmanager
 def lateness(pids: Callable[[], Iterable[int]] = tuple) -> Iterator[Lateness]:
     """Measures while the block runs."""
     found = Lateness(pids)
-    thread = threading.Thread(target=found.watch, name="lateness")
-    thread.start()
-    try:
+    with beside(found.watch, "lateness"):
         yield found
-    finally:
-        found.end()
-        thread.join()

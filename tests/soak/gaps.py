@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from killswitch import clock
 from tests.soak.stage import Stage
-from tests.support.waiting import InLine
+from tests.support.waiting import InLine, beside
 
 __all__ = ["noting_gaps"]
 
@@ -20,9 +20,8 @@ _LOOK_NS = 50_000_000
 def noting_gaps(stage: Stage) -> Iterator[None]:
     """Notes their gaps in the log while the block runs. A server that the soak froze stands in no line: what the soak
     does itself is no gap."""
-    ended = threading.Event()
 
-    def watch() -> None:
+    def watch(ended: threading.Event) -> None:
         in_line, looked_ns = InLine(lambda: (stage.server.pid,)), clock.now_ns()
         while not ended.is_set():
             begun = clock.now_ns()
@@ -33,10 +32,5 @@ def noting_gaps(stage: Stage) -> Iterator[None]:
                 stage.log.note_gap(now, in_line.worst_ns)
                 in_line, looked_ns = InLine(lambda: (stage.server.pid,)), now
 
-    thread = threading.Thread(target=watch, name="gaps")
-    thread.start()
-    try:
+    with beside(watch, "gaps"):
         yield
-    finally:
-        ended.set()
-        thread.join()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -65,6 +66,19 @@ class InLine:
     def worst_ns(self) -> int:
         """Of the thread that had to wait the longest: they wait side by side."""
         return max((waited - self._before.get(thread, 0) for thread, waited in self._threads().items()), default=0)
+
+
+@contextlib.contextmanager
+def beside(work: Callable[[threading.Event], None], name: str) -> Iterator[None]:
+    """Runs `work` on a thread of its own while the block runs; it is to return soon once its event is set."""
+    ended = threading.Event()
+    thread = threading.Thread(target=work, args=(ended,), name=name)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class Stopwatch:

@@ -20,6 +20,7 @@ from tests.faults.trader_loop import GAP_NS
 from tests.history.checker import Violation, check
 from tests.history.events import Event, History
 from tests.support.server import RealServer
+from tests.support.waiting import beside
 
 __all__ = ["LEASE_NS", "RENEW_NS", "TIMING", "Scene", "ms"]
 
@@ -99,9 +100,8 @@ class Scene:
     @contextmanager
     def watching(self, server: RealServer) -> Iterator[None]:
         """Notes while the block runs when the server is kept from running, whatever its network does."""
-        ended = threading.Event()
 
-        def ping() -> None:
+        def ping(ended: threading.Event) -> None:
             with server.line() as line:
                 while not ended.is_set():
                     begun = clock.now_ns()
@@ -110,13 +110,8 @@ class Scene:
                     if (lasted := clock.now_ns() - begun - int(_NAP_S * 1e9)) > GAP_NS:
                         self.history.add("gap", clock.now_ns(), worker="", lasted=lasted)
 
-        thread = threading.Thread(target=ping, name="watching")
-        thread.start()
-        try:
+        with beside(ping, "watching"):
             yield
-        finally:
-            ended.set()
-            thread.join()
 
     def closures(self, since_ns: int) -> list[str]:
         """Reason codes with which gates closed since then; but for those of a worker that was kept from running, or
