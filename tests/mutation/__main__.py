@@ -64,6 +64,7 @@ def break_tree(mutant: Mutant, folder: Path) -> Path:
 def _tested(tree: Path, tests: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
     data = os.environ.get("KILLSWITCH_TEST_DATA", str(ROOT.parent / "shared" / "data"))
     environment = {**os.environ, "KILLSWITCH_TEST_DATA": data, "PYTHONPATH": str(tree), "EVIDENCE_FILE": ""}
+    environment["CI"] = "true"  # the examples of CI, so that what was noticed once is noticed again
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", *tests]
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=_TIMEOUT_S)
 

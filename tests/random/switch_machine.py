@@ -125,7 +125,7 @@ class SwitchMachine(SwitchModel, RuleBasedStateMachine):
     @rule(
         key=st.sampled_from(KEYS),
         op=OPERATIONS,
-        looked=st.sampled_from(["now", "now", "now", "before", "above"]) | NUMBERS,
+        looked=st.sampled_from(["now", "now", "before", "before", "above"]) | NUMBERS,
         ttl=st.sampled_from(["0", "0", "", "5000"]) | NUMBERS,
     )
     def reset(self, key: str, op: str, looked: str, ttl: str) -> None:
