@@ -92,7 +92,7 @@ MUTANTS = [
         "killswitch/core/answer.py",
         "if row.text == Mode.SAFE and row.length == len(Mode.SAFE):",
         "if row.text.strip() == Mode.SAFE:",
-        (_STATEFUL, "-k", "redis and promises"),
+        ("tests/integration/test_state_values.py", "tests/unit/core/test_answer.py"),
         "SAFE with a blank, which nobody may mean, opens",
     ),
     Mutant(
