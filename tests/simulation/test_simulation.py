@@ -46,14 +46,14 @@ FOUND_LAST = {
 what a seed stands for has changed: otherwise the tests search, which takes minutes."""
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_no_seed_breaks_a_property() -> None:
     """S1 to S16, L1 to L8 as far as the judge sees them: nothing in all seeds."""
     found = run_seeds(1, SEEDS)
     assert found == [], f"replay: python -m tests.simulation --seed {found[0].seed}"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("name", sorted(MUTANTS))
 def test_every_break_of_the_protocol_is_found(name: str) -> None:
     """A world in which a broken protocol gets through says nothing about a whole one."""
