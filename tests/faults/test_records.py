@@ -22,8 +22,11 @@ Break = Callable[[World], object]
 
 def _does(*commands: tuple[str | int, ...]) -> Break:
     def inject(world: World) -> None:
-        for command in commands:
-            world.raw(*command)
+        with world.switch.line() as line:  # in one step: a beat between two of them would make the record anew
+            line.call("MULTI")
+            for command in commands:
+                line.call(*command)
+            line.call("EXEC")
 
     return inject
 

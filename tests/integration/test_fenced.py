@@ -216,7 +216,7 @@ def test_who_says_closed_with_an_order_in_hand_is_waited_for_and_then_fenced(
     switch: Switch, venue: VenueProcess
 ) -> None:
     """P7: its order may still end in order, and then it is QUIET; when the time is up it is FENCED, and named."""
-    agent = switch.agent(worker_id="w1")
+    agent = switch.agent(worker_id="w1", beat_ms=2000)
     agent.annotate(sinks="venue/e1")
     permit = hold_permit(agent, "c-1")
     eventually(lambda: switch.control.status().members[0].sinks == ("venue/e1",), why="a beat names its sink")
