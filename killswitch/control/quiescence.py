@@ -111,6 +111,7 @@ class _Wait:
         self.stopped_ns = task.engaged_ns  # from here on the leases run out that could be held
         self._recorded = task.epoch  # the highest epoch that was seen on record
         self._looked_ns = 0  # when the last look that succeeded began
+        self._fence_ns = 0  # the time for which fences were asked last
         self._longest_ms = closed_by_ms(task.lease_ms)  # of the leases that anybody was seen to have
         self.members: dict[str, Member] = {}
         self.pending: tuple[Member, ...] = ()
@@ -132,7 +133,7 @@ class _Wait:
             # Looking takes at most half of the time, however many acknowledgements ask for it.
             self._soonest_look_ns = 2 * now_ns() - began
             self._next_look_ns = max(now_ns() + _REFRESH_NS, self._soonest_look_ns)
-        self.fence()
+        self.fence(began)
         if not self.ended() and self.hear(wire, self._rest_s()):
             self._next_look_ns = min(self._next_look_ns, self._soonest_look_ns)
 
@@ -175,12 +176,14 @@ class _Wait:
             self.looks > 0 or as_text(caller.call("GET", self._keys.note)) == self._task.note
         )
 
-    def fence(self) -> None:
-        """Asks the sinks of those whose lease has run out, and of nobody else: a fence also refuses what a healthy
-        worker sent a moment ago."""
+    def fence(self, at_ns: int) -> None:
+        """Asks the sinks of those whose lease had run out at `at_ns`, and of nobody else: a fence also refuses what a
+        healthy worker sent a moment ago. Where Redis answers, they were looked at after that: FENCED is not said of a
+        stop that no longer stood when the leases ran out."""
+        self._fence_ns = at_ns
         if not self.epoch or self.note:
             return
-        elapsed_ms = self._elapsed_ms(now_ns())
+        elapsed_ms = self._elapsed_ms(at_ns)
         wanted: list[str] = []
         for member in self.pending:
             bound_ms = fenceable_ms(member)
@@ -251,13 +254,13 @@ class _Wait:
         out_ns = self._end_ns(self._longest_ms)
         if self._task.split_ms is None or self._looked_ns >= out_ns:
             return self._next_look_ns
-        return min(self._next_look_ns, max(out_ns, self._soonest_look_ns))
+        return min(self._next_look_ns, out_ns)
 
     def _rest_s(self) -> float:
         """Until something is to be done again, whatever is heard: a look, a lease that runs out, a fence."""
         now = now_ns()
         ends = [self._end_ns(bound) for bound in map(fenceable_ms, self.pending) if bound is not None]
-        due = [self.deadline_ns, self._look_due_ns(), *(end for end in ends if end > now)]
+        due = [self.deadline_ns, self._look_due_ns(), *(end for end in ends if end > self._fence_ns)]
         if self._fencing.busy:
             due.append(now + _FENCING_NS)
         return max(min(due) - now, 0) / 1e9
@@ -287,7 +290,7 @@ def wait_quiet(
             wire = None
             if isinstance(error, StoreRefused) and error.code in _FINAL:
                 break
-            waiting.fence()
+            waiting.fence(now_ns())
             sleep(min(_PAUSE_S, max(waiting.deadline_ns - now_ns(), 0) / 1e9))
         if waiting.ended():
             break

@@ -66,6 +66,7 @@ def test_fenced_is_true_of_a_process_that_stopped_in_its_order_path(pair: World,
         outcome = pair.engage(wait_s=_FENCED_S)
         assert outcome.verdict is Verdict.FENCED, outcome
         assert [member.worker_id for member in outcome.pending] == [victim.worker_id]
+        assert outcome.leases_out
         assert outcome.lease_bound_ms is not None
         assert outcome.waited_ms >= outcome.lease_bound_ms  # nobody is fenced who may hold a lease
         found = _wakes(pair, victim, stopped_ns, f"process stopped {point}, sink fenced", outcome)

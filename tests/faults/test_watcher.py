@@ -26,24 +26,21 @@ _HELD_UP_S = 0.04
 def _gets_over_it(agent: Agent, watcher: threading.Thread, struck_ns: int) -> int:
     """Checks gate 1 until the watcher is dead, or a check has passed on what it asked after it was struck; when the
     last check that passed was started."""
-    last, end_ns = 0, struck_ns + int(PATIENCE_S * 1e9)
-    while watcher.is_alive() and last <= struck_ns + LEASE_NS and clock.now_ns() < end_ns:
-        start = clock.now_ns()
-        with contextlib.suppress(Blocked):
-            agent.gate.signal()
-            last = start
-        clock.sleep(0.0005)
-    return last
+    end_ns = struck_ns + int(PATIENCE_S * 1e9)
+    return _last_pass(
+        agent,
+        lambda last: not watcher.is_alive() or last > struck_ns + LEASE_NS or clock.now_ns() > end_ns,
+    )
 
 
 def _watchers() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == WATCHER}
 
 
-def _last_pass(agent: Agent, until: Callable[[], bool]) -> int:
-    """Checks gate 1 until `until` and returns when the last check that passed was started."""
+def _last_pass(agent: Agent, until: Callable[[int], bool]) -> int:
+    """Checks gate 1 until `until`, which is told when the last check that passed was started; returns that."""
     last = 0
-    while not until():
+    while not until(last):
         start = clock.now_ns()
         with contextlib.suppress(Blocked):
             agent.gate.signal()
@@ -78,7 +75,7 @@ def test_a_watcher_hit_anywhere_in_its_work_leaves_no_open_gate_unwatched(
                 open_epoch(agent)
                 continue
             dead_ns = clock.now_ns()
-            last = max(last, _last_pass(agent, lambda end=dead_ns + LEASE_NS + 50_000_000: clock.now_ns() > end))  # type: ignore[misc]
+            last = max(last, _last_pass(agent, lambda _, end=dead_ns + LEASE_NS + 50_000_000: clock.now_ns() > end))  # type: ignore[misc]
             assert last <= dead_ns + LEASE_NS
             worst_ns = max(worst_ns, last - struck_ns)
             assert agent.view.code in (Code.WATCHER_DEAD, Code.LEASE_EXPIRED, Code.STATE_CHANGED)
@@ -109,7 +106,7 @@ def test_a_callback_that_does_not_return_keeps_nobody_trading(bare: World) -> No
         agent.start()
         assert called.wait(PATIENCE_S)
         called_ns = clock.now_ns()
-        last = _last_pass(agent, lambda: clock.now_ns() > called_ns + 2 * LEASE_NS)
+        last = _last_pass(agent, lambda _: clock.now_ns() > called_ns + 2 * LEASE_NS)
         assert last <= called_ns + LEASE_NS
         assert opened == [Code.OPEN]
         assert agent.view.code is Code.LEASE_EXPIRED
@@ -138,7 +135,7 @@ def test_a_callback_that_does_not_return_hides_no_stop(bare: World) -> None:
         assert called.wait(PATIENCE_S)
         assert open_epoch(agent)
         ok_ns = bare.engage_raw()
-        last = _last_pass(agent, lambda: clock.now_ns() > ok_ns + LEASE_NS)
+        last = _last_pass(agent, lambda _: clock.now_ns() > ok_ns + LEASE_NS)
         assert last == 0
         assert agent.view.code is Code.STATE_CHANGED
         row(bare, "callback that does not return, engaged", "P2 S2", closed_ns=0, bound_ns=0)

@@ -6,10 +6,12 @@ import json
 
 import pytest
 
-from killswitch import Outcome, Verdict, clock
-from killswitch.control import quiescence
+from killswitch import Controller, Outcome, Verdict, clock
+from killswitch.control import fencing, quiescence
 from killswitch.core.lease import closed_by_ms
+from tests.support.agents import PATIENCE_S
 from tests.support.switch import STATE, Switch
+from workers.venue import running
 
 LEASE_MS = 300
 WAIT_S = 3.0
@@ -65,6 +67,18 @@ def test_who_waits_looks_again_as_soon_as_the_leases_have_run_out(
     found = switch.control.prove(stop, WAIT_S, begun, on_look=lambda _: looks.append(clock.now_ns() - begun))
     assert found.leases_out
     assert [at > closed_by_ms(LEASE_MS) * clock.NS_PER_MS for at in looks] == [False] * (len(looks) - 1) + [True]
+
+
+@pytest.mark.parametrize("sink", ["usual", "quickest"])
+def test_fenced_is_said_after_that_look_however_long_looks_take(
+    switch: Switch, stop: Outcome, sink: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P6: where Redis answers, it was asked whether the stop still stood when the leases had run out."""
+    if sink == "quickest":  # it has confirmed before anything else is done
+        monkeypatch.setattr(fencing, "spawn", lambda _name, work: work())
+    with running("tcp://127.0.0.1:0") as venue, Controller(switch.settings(sinks=f"venue={venue.url}")) as control:
+        found = control.prove(stop, PATIENCE_S, clock.now_ns(), on_look=lambda _: clock.sleep(0.15))
+    assert (found.verdict, found.leases_out) == (Verdict.FENCED, True)
 
 
 def test_leases_count_anew_from_a_stop_by_hand_that_nobody_has_recorded(switch: Switch, stop: Outcome) -> None:

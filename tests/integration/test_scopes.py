@@ -137,8 +137,7 @@ def test_a_permission_for_a_while_ends_by_itself_and_is_on_record(switch: Switch
     eventually(lambda: open_epoch(agent) == outcome.epoch, why="the permission is known")
     agent.on_close(lambda view: closings.append(view.code))
     assert last_pass_ns(agent, ends_ns + 50 * NS_PER_MS) <= ends_ns
-    assert blocked_code(agent) is not None  # on a starved machine for a moment also because nobody answered
-    closes_with(agent, Code.PERMISSION_EXPIRED, Code.STATE_CHANGED, Code.STATE_MISSING)
+    assert blocked_code(agent) in (Code.PERMISSION_EXPIRED, Code.STATE_CHANGED, Code.STATE_MISSING)
     closes_with(agent, Code.STATE_MISSING)
     eventually(lambda: switch.control.audit()[-1].before.startswith("SAFE"), why="the end is on record")
     assert {Code.PERMISSION_EXPIRED, Code.STATE_CHANGED, Code.STATE_MISSING} & set(closings)

@@ -223,6 +223,15 @@ MUTANTS = (
         "the report of an engagement waits for the record",
     ),
     Mutant(
+        "who-ends-waits-for-no-seal",
+        "A2",
+        "killswitch/control/controller.py",
+        "        self._afterwards.wait(_CLOSE_S)\n",
+        "        pass\n",
+        (*_SEALING_TESTS, "-k", "whoever_made_it"),
+        "a command is over before its change is sealed, every time",
+    ),
+    Mutant(
         "head-copied-unseen",
         "A3",
         "killswitch/control/auditing.py",

@@ -13,7 +13,7 @@ from workers.shell import VERBS
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_each_verb_of_the_list_is_a_command_of_that_name_and_tells_the_same(verb: str) -> None:
+def test_each_verb_of_the_list_is_a_command_of_that_name_with_help(verb: str) -> None:
     """The list is not made of the modules, because it must not load them; so it is held against them."""
     context = click.Context(main)
     command = main.get_command(context, verb)
