@@ -20,6 +20,7 @@ def test_server_that_was_a_replica_for_a_while_opens_nobody_who_may_not_write_th
     closes_with(agent, Code.INCARNATION_CHANGED)
     stays_closed(agent, answers=10)
     with pytest.raises(EpochConflict):
-        switch.permit()  # the operator may write, and thereby puts it into words
+        # The operator may write, and thereby puts it into words.
+        switch.control.reset(switch.control.status().switch.epoch, "looks as it did")
     switch.permit()
     open_epoch(agent)
