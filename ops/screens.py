@@ -9,7 +9,7 @@ from killswitch import read_told
 from killswitch.clock import wall_text
 from ops.drilling.telling import last_drill_line
 from ops.limits import limit_lines
-from ops.render import COLUMNS, Cell, Column, Paint, ago, brief, clean, fit, span, table, wrap
+from ops.render import COLUMNS, Cell, Column, Paint, ago, brief, clean, count_of, fit, span, table, wrap
 
 if TYPE_CHECKING:
     from killswitch import FleetStatus, Member, SwitchState
@@ -18,6 +18,10 @@ __all__ = ["counts", "headline", "member_name", "state_words", "status_lines", "
 
 _NAMED = 2
 _BEST_RUNG = "bcast"
+_LOST_WITH_IT = (
+    "before you reset: a stop of a scope that Redis lost with it is not put back by anything. Ask who stopped what, "
+    "read `killswitch audit list`, and engage that scope again"
+)
 _MODE_STYLES = {"SAFE": "go", "REDUCING": "warn", "ENGAGED": "stop"}
 
 
@@ -85,8 +89,8 @@ def counts(members: Iterable[Member]) -> str:
     closed = sum(m.closed for m in everyone)
     flying = sum(m.in_flight for m in everyone)
     silent = sum(m.silent for m in everyone)
-    parts = [f"{len(everyone)} worker{'s' * (len(everyone) != 1)}: {closed} closed, {len(everyone) - closed} open"]
-    parts.append(f"{flying} order{'s' * (flying != 1)} in flight")
+    parts = [f"{count_of(len(everyone), 'worker')}: {closed} closed, {len(everyone) - closed} open"]
+    parts.append(f"{count_of(flying, 'order')} in flight")
     if silent:
         parts.append(f"{silent} silent")
     return ", ".join(parts)
@@ -184,6 +188,8 @@ def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = C
     lines += wrap(_record(status.switch, status.at_ms), limit, "  ")
     if why := _why(status.switch, text):
         lines += wrap(f"why: {why}", limit, "  ")
+    if status.switch.via in ("incarnation", "reassert"):
+        lines += [paint(line, "warn") for line in wrap(_LOST_WITH_IT, limit, "  ")]
     lines += limit_lines(status, paint, limit)
     if status.trouble:
         code, reason = status.trouble

@@ -56,6 +56,14 @@ def test_the_reason_of_the_last_change_is_always_to_be_seen(switch: SwitchState,
     assert why in "".join(told)
 
 
+@pytest.mark.parametrize(("via", "told"), [("incarnation", True), ("reassert", True), ("command", False)])
+def test_after_a_fail_over_it_is_said_that_the_stop_of_a_scope_may_be_lost(via: str, told: bool) -> None:
+    """A stop of the whole fleet stands where one of a scope was: who resets it must know to put that back first."""
+    text = " ".join(status_lines(status(switch=engaged(via=via)), "1.0", PLAIN, 80))
+    assert ("a stop of a scope that Redis lost with it" in text) == told
+    assert ("killswitch audit list" in text) == told
+
+
 def test_a_change_that_is_not_on_record_has_not_the_name_of_the_one_before() -> None:
     """Who made the last recorded change did not make this one."""
     lines = status_lines(status(switch=state(recorded=False)), "1.0", PLAIN)
