@@ -18,7 +18,7 @@ from killswitch import (
     SettingsError,
 )
 from ops.console import Console
-from ops.render import Paint, clean, first_line, page, wrap
+from ops.render import Paint, clean, count_of, first_line, page, wrap
 from workers import queues, settings
 
 __all__ = ["both_settings", "check", "count_line", "finding_lines", "look_at_queue", "preflight_json"]
@@ -111,7 +111,7 @@ def count_line(report: PreflightReport, paint: Paint, *, strict: bool) -> str:
     """All of it in one line, with the verdict."""
     parts = [f"{many} {grade}" for grade in Grade if (many := report.count(grade))]
     count = len(report.findings)
-    text = f"{count} check{'s' * (count != 1)} of {clean(report.server)}: {', '.join(parts)}"
+    text = f"{count_of(count, 'check')} of {clean(report.server)}: {', '.join(parts)}"
     if report.passed(strict=strict):
         return paint(text, "go")
     return paint(f"{text}{' (--strict: a warning fails as well)' if not report.count(Grade.FAIL) else ''}", "stop")

@@ -13,7 +13,7 @@ from killswitch.clock import wall_ms, wall_text
 from ops.console import console
 from ops.exit_codes import Exit
 from ops.failures import fail
-from ops.render import clean, span, wrap
+from ops.render import clean, count_of, span, wrap
 from ops.screens import state_words
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def durability_text(durability: Any) -> tuple[str, bool]:
     if replicas is None:
         copies = ", replicas unknown"
     elif replicas:
-        copies = f", {durability.acknowledged} of {replicas} replica{'s' * (replicas != 1)}"
+        copies = f", {durability.acknowledged} of {count_of(replicas, 'replica')}"
     else:
         copies = ", no replica"
     return ("" if durability.durable else "NOT durable: ") + where + copies, bool(durability.durable)

@@ -9,7 +9,7 @@ from killswitch import KillSwitchError, Outcome, Verdict
 from killswitch.clock import NS_PER_MS, now_ns, wall_ms, wall_text
 from ops.console import console, plain
 from ops.pressing import durability_text
-from ops.render import clean, fit, span, wrap
+from ops.render import clean, count_of, fit, span, wrap
 from ops.screens import member_name
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def pending_lines(member: Member) -> list[str]:
         text = f"{member_name(member)}: its last words are gone (silent for {span(member.beat_age_ms)})"
         return wrap(text, indent="  ")
     gate = "gate closed" if member.closed else "gate OPEN"
-    flying = f"{member.in_flight} order{'s' * (member.in_flight != 1)} in flight"
+    flying = f"{count_of(member.in_flight, 'order')} in flight"
     head = f"{member_name(member)}: last words {span(member.beat_age_ms)} ago: {gate}, epoch {member.epoch}, {flying}"
     lines = wrap(head, indent="  ")
     if member.orders:
@@ -127,7 +127,7 @@ def verdict_lines(outcome: Outcome, paint: Any) -> list[str]:
         whole = f"all {everyone} workers" if everyone != 1 else "the one worker"
         return [f"{paint('QUIET', 'go')}  {whole} closed, no order in flight, {after}, epoch {outcome.epoch}"]
     waiting = len(outcome.pending)
-    told = f"{waiting} of {everyone} workers not proved quiet" if everyone else "not proved quiet"
+    told = f"{waiting} of {count_of(everyone, 'worker')} not proved quiet" if everyone else "not proved quiet"
     if outcome.verdict == Verdict.FENCED:
         text = (
             "What was permitted before this stop has ended there: none of those orders can reach a sink any more, "

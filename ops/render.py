@@ -21,6 +21,7 @@ __all__ = [
     "blocks",
     "brief",
     "clean",
+    "count_of",
     "first_line",
     "fit",
     "fit_middle",
@@ -37,6 +38,7 @@ COLUMNS = 100
 _MARKS_MAX = 2
 _GAP = "  "
 
+_PLURALS = {"entry": "entries", "process": "processes"}
 _STYLES = {
     "bold": "1",
     "dim": "2",
@@ -144,6 +146,11 @@ def wrap(text: str, columns: int | None = None, indent: str = "") -> list[str]:
             joined = word
         line = joined
     return [indent + one for one in [*lines, line] if one]
+
+
+def count_of(count: int, what: str) -> str:
+    """So many of something, in words: `what` is one of them."""
+    return f"{count:,} {what if count == 1 else _PLURALS.get(what, what + 's')}"
 
 
 def span(ms: float) -> str:

@@ -7,11 +7,10 @@ from typing import Any
 import click
 
 from ops import options
-from ops.auditing.telling import count_of
 from ops.console import console, plain
 from ops.exit_codes import Exit
 from ops.failures import fail, report
-from ops.render import clean
+from ops.render import clean, count_of
 
 
 @click.command("anchor")

@@ -9,7 +9,7 @@ import click
 from ops import options
 from ops.console import console, plain
 from ops.exit_codes import Exit
-from ops.render import Cell, Column, Paint, clean, table, wrap
+from ops.render import Cell, Column, Paint, clean, count_of, table, wrap
 
 if TYPE_CHECKING:
     from killswitch import Disagreement
@@ -58,7 +58,7 @@ def _lines(found: tuple[Disagreement, ...], paint: Paint) -> list[str]:
     rows: list[tuple[Cell, ...]] = [
         ((str(one.difference), "stop"), clean(one.subject), clean(one.text)) for one in found[:_SHOWN]
     ]
-    number = f"{len(found)} disagreement{'s' * (len(found) != 1)}"
+    number = count_of(len(found), "disagreement")
     lines = [f"{paint('DISAGREED', 'alarm')}  {number}", "", *table(columns, rows, paint), ""]
     if len(found) > _SHOWN:
         lines.append(f"  and {len(found) - _SHOWN} more; --output json names them all")

@@ -11,12 +11,12 @@ from typing import TextIO
 import click
 
 from ops import options
-from ops.auditing.telling import count_of, progress
+from ops.auditing.telling import progress
 from ops.auditing.times import MomentType
 from ops.console import console
 from ops.exit_codes import Exit
 from ops.failures import fail
-from ops.render import clean
+from ops.render import clean, count_of
 
 _BATCH = 200
 _MODE = 0o640

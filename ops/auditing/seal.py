@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from ops import options
-from ops.auditing.telling import count_of, progress
+from ops.auditing.telling import progress
 from ops.console import console, plain
 from ops.exit_codes import Exit
 from ops.failures import fail
-from ops.render import clean
+from ops.render import clean, count_of
 
 
 @click.command("seal")

@@ -8,22 +8,16 @@ from typing import TYPE_CHECKING
 
 from killswitch.clock import NS_PER_MS, now_ns, wall_text
 from ops.console import console
-from ops.render import Cell, Column, Paint, clean, span, table, wrap
+from ops.render import Cell, Column, Paint, clean, count_of, span, table, wrap
 
 if TYPE_CHECKING:
     from killswitch import AuditFinding, Verification
 
-__all__ = ["count_of", "finding_lines", "progress", "verification_lines"]
+__all__ = ["finding_lines", "progress", "verification_lines"]
 
-_PLURALS = {"entry": "entries", "anchor": "anchors", "finding": "findings"}
 _NOTES = "noted, and no violation"
 _AFTER_NS = 500 * NS_PER_MS
 _EVERY_NS = 100 * NS_PER_MS
-
-
-def count_of(count: int, what: str) -> str:
-    """So many of something, in words."""
-    return f"{count:,} {what if count == 1 else _PLURALS[what]}"
 
 
 @contextmanager

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from ops import options
-from ops.auditing.telling import count_of, progress, verification_lines
+from ops.auditing.telling import progress, verification_lines
 from ops.console import console, plain
 from ops.exit_codes import Exit
 from ops.failures import fail
-from ops.render import span
+from ops.render import count_of, span
 
 if TYPE_CHECKING:
     from killswitch import Anchor, Auditor, Verification
@@ -90,7 +90,7 @@ def _known(auditor: Auditor, given: tuple[str, ...]) -> tuple[list[Anchor], list
             continue
         known += book.anchors
         if book.unreadable:
-            lines = f"{book.unreadable} line{'s' * (book.unreadable != 1)}"
+            lines = count_of(book.unreadable, "line")
             console.warn(f"{lines} of the anchors at {place} cannot be read: cut off in writing, or altered")
     return known, missing
 

@@ -15,6 +15,7 @@ from ops.drilling.report import drill_object, unwritable, write
 from ops.drilling.telling import drill_lines, history_lines
 from ops.exit_codes import Exit
 from ops.failures import fail
+from ops.render import count_of
 
 if TYPE_CHECKING:
     from killswitch import Controller, Drill
@@ -100,7 +101,7 @@ def command(actor: str | None, every: int | None, report: Path | str | None, his
 
 
 def _progress(_worker: str, _us: int, heard: int, awaited: int) -> None:
-    console.status_line(console.paint(f"  {heard} of {awaited} workers acknowledged", "dim"))
+    console.status_line(console.paint(f"  {heard} of {count_of(awaited, 'worker')} acknowledged", "dim"))
 
 
 def _tell(done: Drill, *, everybody: bool) -> Exit:

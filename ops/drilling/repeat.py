@@ -13,7 +13,7 @@ from ops.console import console
 from ops.drilling.report import line_object
 from ops.drilling.telling import drill_line
 from ops.exit_codes import Exit
-from ops.render import brief, clean
+from ops.render import brief, clean, count_of
 
 if TYPE_CHECKING:
     from killswitch import Drill
@@ -52,7 +52,7 @@ def repeat(drill: Callable[[], Drill], every_s: int) -> Exit:
     except KeyboardInterrupt:
         pass
     told = ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "none made"
-    console.say(_stamped(f"ended: {sum(counts.values())} drills, about every {brief(every_s)}: {told}"))
+    console.say(_stamped(f"ended: {count_of(sum(counts.values()), 'drill')}, about every {brief(every_s)}: {told}"))
     code = Exit.FAILED if counts["missed"] else Exit.DONE
     console.line({"ended": {word.replace(" ", "_"): count for word, count in counts.items()}, "exit_code": int(code)})
     return code

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from killswitch.clock import wall_text
 from ops.console import plain
 from ops.drilling.telling import bars, compared, duration
+from ops.render import count_of
 
 if TYPE_CHECKING:
     from killswitch import Drill, DrilledWorker
@@ -53,8 +54,8 @@ def markdown(drill: Drill) -> str:
     lines = [
         f"# Drill of {wall_text(record.at_ms) if record.at_ms >= 0 else 'unknown time'}: {record.verdict}",
         "",
-        f"{record.acknowledged} of {record.workers} workers acknowledged within {record.bound_ms} ms. Made by "
-        f"{_cell(record.actor)} while the switch said {_cell(record.mode)}; nobody was stopped by it.",
+        f"{record.acknowledged} of {count_of(record.workers, 'worker')} acknowledged within {record.bound_ms} ms. "
+        f"Made by {_cell(record.actor)} while the switch said {_cell(record.mode)}; nobody was stopped by it.",
     ]
     lines += ["", _cell(record.note)] if record.note else []
     lines += ["", "| from the SET to | p50 | p90 | p99 | max |", "|---|---|---|---|---|"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from killswitch.clock import wall_text
 from ops.dated import dated
-from ops.render import COLUMNS, Cell, Column, Paint, ago, clean, fit, table, wrap
+from ops.render import COLUMNS, Cell, Column, Paint, ago, clean, count_of, fit, table, wrap
 
 if TYPE_CHECKING:
     from killswitch import Drill, DrilledWorker, DrillRecord, FleetStatus
@@ -62,7 +62,7 @@ def compared(drill: Drill) -> str:
 
 
 def _counted(record: DrillRecord) -> str:
-    everyone = f"{record.workers} worker{'s' * (record.workers != 1)}"
+    everyone = count_of(record.workers, "worker")
     if record.workers == record.acknowledged > 0:
         return f"all {everyone}" if record.workers > 1 else "the only worker"
     return f"{record.acknowledged} of {everyone}"

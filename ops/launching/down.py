@@ -15,7 +15,7 @@ from ops.console import Console, plain
 from ops.exit_codes import Exit
 from ops.failures import fail
 from ops.launching.stopping import Ended, Stopping
-from ops.render import clean, first_line, wrap
+from ops.render import clean, count_of, first_line, wrap
 from ops.screens import headline
 from workers import queues
 from workers.roster import Roster
@@ -101,8 +101,8 @@ def ended_lines(ended: Ended) -> list[str]:
     words = {"absent": "is nowhere: nothing to do", "withdrawn": "was taken off its queue"}
     text = words.get(ended.how, f"{ended.how} after {ended.took_s:.1f} s")
     if ended.how in ("stopped", "finished"):
-        plural = "s" * (ended.cancelled != 1)
-        text += f": {ended.ticks:,} ticks, {ended.orders:,} orders, {ended.cancelled:,} working order{plural} cancelled"
+        did = count_of(ended.ticks, "tick"), count_of(ended.orders, "order"), count_of(ended.cancelled, "working order")
+        text += f": {', '.join(did)} cancelled"
     if ended.why:
         text += f": {clean(ended.why)}"
     return wrap(f"{clean(ended.engine)} {text}", indent="      ")
@@ -136,4 +136,4 @@ def _tell_end(ended: tuple[Ended, ...], control: Controller, console: Console, *
 
 
 def _counted(gone: int, everyone: int, how: str) -> str:
-    return f"{gone} of {everyone} engine{'s' * (everyone != 1)} {'is' if 1 in (gone, everyone) else 'are'} {how}."
+    return f"{gone} of {count_of(everyone, 'engine')} {'is' if 1 in (gone, everyone) else 'are'} {how}."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from killswitch import Finding, FleetStatus, Grade, InvalidInput, Mode
 from ops.launching.fleet_file import Engine, Fleet
-from ops.render import clean
+from ops.render import clean, count_of
 from workers.feed import FeedError
 from workers.feed.replay import recognise
 from workers.spec import ReplaySpec
@@ -124,4 +124,4 @@ def feeds(engines: Sequence[Engine]) -> Finding:
         text = f"could not look: not on this host: {'; '.join(absent)}"
         return Finding("feeds", Grade.WARN, text, _WHY_FEEDS, "make sure that the hosts of the workers have them")
     count = sum(len(feed.files) for _, feed in replayed)
-    return Finding("feeds", Grade.OK, f"{count} file{'s' * (count != 1)} can be read here", _WHY_FEEDS, "")
+    return Finding("feeds", Grade.OK, f"{count_of(count, 'file')} can be read here", _WHY_FEEDS, "")

@@ -9,7 +9,7 @@ from ops.launching.deployment import PHASES, Asked, Deployment, LaunchStopped, P
 from ops.launching.phases import RUN, reaching
 from ops.launching.report import engine_lines, write_reports
 from ops.rehearsal.processes import ended_by_signals
-from ops.render import Paint, clean, wrap
+from ops.render import Paint, clean, count_of, wrap
 
 __all__ = ["launch"]
 
@@ -86,7 +86,7 @@ def _tell_end(deployment: Deployment, console: Console) -> None:
 
 
 def _verdict(deployment: Deployment, paint: Paint) -> str:
-    everyone = f"{len(deployment.engines)} engine{'s' * (len(deployment.engines) != 1)}"
+    everyone = count_of(len(deployment.engines), "engine")
     if queued := sum(one.state == "queued" for one in deployment.engines):
         starts = "start" if queued != 1 else "starts"
         return paint(f"The fleet is ready: {queued} of {everyone} {starts} when trading is permitted.", "go")

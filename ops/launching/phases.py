@@ -35,7 +35,7 @@ from ops.launching.start import Starting
 from ops.rehearsal.perform import perform
 from ops.rehearsal.places import Target
 from ops.rehearsal.plan import Plan, RehearsalError
-from ops.render import Paint, clean, first_line
+from ops.render import Paint, clean, count_of, first_line
 from workers import queues
 from workers.roster import Roster
 
@@ -126,7 +126,7 @@ def rehearsal(deployment: Deployment, phase: PhaseReport, console: Console) -> s
         texts = [f"{where}: {one}" for where, one in played.failed]
         raise LaunchStopped(f"the rehearsal: {texts[0]}", details=[*texts[1:], "nothing of the fleet was changed"])
     total = sum(len(one.checks) for one in played.played) + len(played.record)
-    return f"three scenarios played by {set_to.workers} worker{'s' * (set_to.workers != 1)}: all {total} figures hold"
+    return f"three scenarios played by {count_of(set_to.workers, 'worker')}: all {total} figures hold"
 
 
 def _direct(switch: Settings, server: str) -> Settings:
@@ -206,7 +206,7 @@ def start(deployment: Deployment, phase: PhaseReport, console: Console) -> str:
     already = len(starting.states) - placed
     phase.found = {"placed": placed, "already_there": already}
     there = f", {already} there already" if already else ""
-    return f"{placed} engine{'s' * (placed != 1)} placed{there}; {text}"
+    return f"{count_of(placed, 'engine')} placed{there}; {text}"
 
 
 RUN: Mapping[str, Callable[[Deployment, PhaseReport, Console], str]] = {

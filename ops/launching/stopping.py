@@ -14,6 +14,7 @@ from typing import Any
 
 from killswitch import Controller, KillSwitchError, Member
 from killswitch.clock import now_ns, sleep
+from ops.render import count_of
 from workers.roster import Place, Placed, Roster
 
 __all__ = ["Ended", "Stopping"]
@@ -137,8 +138,10 @@ class Stopping:
 
 
 def _words(member: Member) -> str:
-    flying = f" with {member.in_flight} orders in flight: {', '.join(member.orders)}" if member.in_flight else ""
-    return f"worker {member.worker_id} still names it in the registry{flying}"
+    text = f"worker {member.worker_id} still names it in the registry"
+    if not member.in_flight:
+        return text
+    return f"{text} with {count_of(member.in_flight, 'order')} in flight: {', '.join(member.orders)}"
 
 
 def _number(report: Mapping[str, Any], name: str) -> int:

@@ -22,7 +22,7 @@ from ops.rehearsal.scenarios import Played
 from ops.rehearsal.screen import Screen
 from ops.rehearsal.stage import Stage
 from ops.rehearsal.verdict import Check, record_checks
-from ops.render import wrap
+from ops.render import count_of, wrap
 
 __all__ = ["Performance", "perform"]
 
@@ -122,7 +122,7 @@ def _tell_plan(plan: Plan, places: Places, screen: Screen) -> None:
         screen.say(*row("ticks", f"synthetic market, seed {plan.seed}"))
     speed = "full speed" if plan.speed == "max" else f"{plan.speed:g} times recorded speed after a lead at full speed"
     lease = f"lease {places.settings.lease_ms} ms"
-    screen.say(*row("workers", f"{plan.workers} processes, an engine each; {speed}; {lease}"), "")
+    screen.say(*row("workers", f"{count_of(plan.workers, 'process')}, an engine each; {speed}; {lease}"), "")
 
 
 def _scene(number: int, played: Played, screen: Screen) -> Played:

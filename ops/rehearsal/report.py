@@ -13,7 +13,7 @@ from ops.rehearsal.press import Press
 from ops.rehearsal.scenarios import Played
 from ops.rehearsal.screen import fitted
 from ops.rehearsal.verdict import Check
-from ops.render import Column, Paint, clean, wrap
+from ops.render import Column, Paint, clean, count_of, wrap
 
 __all__ = ["audit_lines", "check_lines", "feed_line", "gist", "played_json", "played_lines"]
 
@@ -78,7 +78,7 @@ def _halt_rows(press: Press, halt: HaltFigures) -> Iterator[tuple[str, str]]:
 def gist(played: Played) -> str:
     """One scenario in one line."""
     count = len(played.engines)
-    text = f"{count} engine{'s' * (count != 1)}, {played.total.orders:,} orders in {played.total.ticks:,} ticks"
+    text = f"{count_of(count, 'engine')}, {count_of(played.total.orders, 'order')} in {played.total.ticks:,} ticks"
     press, halt = played.press, played.halt
     if press is None or halt is None:
         return text

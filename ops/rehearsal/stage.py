@@ -21,6 +21,7 @@ from ops.rehearsal.places import Places
 from ops.rehearsal.plan import Plan, RehearsalError
 from ops.rehearsal.processes import WorkerProcesses
 from ops.rehearsal.screen import Screen
+from ops.render import count_of
 from workers import queues
 
 __all__ = ["Engine", "Stage"]
@@ -96,9 +97,8 @@ class Stage:
     def assemble(self) -> None:
         """Waits until every worker is a member of the fleet."""
         count = self.plan.workers
-        self.wait(
-            f"waiting for {count} worker{'s' * (count != 1)}", lambda: len(self.members()) == count, _START_S, must=True
-        )
+        what = f"waiting for {count_of(count, 'worker')}"
+        self.wait(what, lambda: len(self.members()) == count, _START_S, must=True)
 
     # ---- the switch ----
 

@@ -87,7 +87,7 @@ def test_engage_with_wait_names_who_is_not_quiet(switch: Switch, shell: Shell) -
     finally:
         release(permit)
     assert (done.code, told.code) == (3, 3)
-    assert "UNCERTAIN  1 of 1 workers not proved quiet" in done.out
+    assert "UNCERTAIN  1 of 1 worker not proved quiet" in done.out
     assert "w1 (eurusd)" in done.out
     assert "1 order in flight" in done.out
     assert "client order ids: c-17" in done.out

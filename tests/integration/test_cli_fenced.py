@@ -32,7 +32,7 @@ def test_fenced_ends_with_4_and_is_told_whole(shell: Shell, venue: RunningVenue)
     """The word, the worker and its order, the sink and its fence, and what may be there nevertheless."""
     done = shell.run("engage", "-r", "x", "--wait", "10", sinks=f"venue={venue.url}")
     assert done.code == 4
-    assert "FENCED  1 of 1 workers not proved quiet, but fenced" in done.out
+    assert "FENCED  1 of 1 worker not proved quiet, but fenced" in done.out
     assert "c-17" in done.out
     told = " ".join(done.out.split())
     assert "fenced: its lease has run out, and venue/e1 refuses epochs below 3" in told

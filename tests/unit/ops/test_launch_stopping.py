@@ -94,7 +94,7 @@ def test_an_entry_with_orders_in_flight_is_not_down() -> None:
     queue.on_stop = lambda name: end(queue, name)
     (found,) = stop(queue, control, "a")
     assert not found.down
-    assert "with 1 orders in flight: c-1" in found.why
+    assert "with 1 order in flight: c-1" in found.why
 
 
 def test_without_the_switch_engines_are_stopped_all_the_same() -> None:

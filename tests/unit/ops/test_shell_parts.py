@@ -117,7 +117,7 @@ def test_an_uncertain_end_says_what_the_leases_mean() -> None:
     still stands: no word of closed gates. Said closed: look for the orders."""
     silent = member("w9", beat_age_ms=5000, in_flight=1, orders=("c-1", "c-2"))
     told = " ".join(verdict_lines(_uncertain(members=(silent,), pending=(silent,), leases_out=True), PLAIN))
-    assert "1 of 1 workers not proved quiet" in told
+    assert "1 of 1 worker not proved quiet" in told
     assert "w9 (eurusd): last words 5.0 s ago: gate OPEN, epoch 7, 1 order in flight" in told
     assert "c-1, c-2" in told
     assert "Every lease has run out" in told
