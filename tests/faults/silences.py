@@ -14,6 +14,7 @@ _LONG_MS = 3000  # of what ends by itself: more than a lease and what a busy mac
 _UNTIL_HEALED_MS = 60_000
 _SILENT = frozenset({Code.NO_ANSWER, Code.LEASE_EXPIRED, Code.UNREACHABLE})
 _GONE = frozenset({Code.UNREACHABLE, Code.DISCONNECTED})
+_LOADING = frozenset({Code.REDIS_LOADING})  # said by one that starts, until it has read its data
 _ANEW = frozenset({Code.ENGAGED, Code.INCARNATION_CHANGED})
 _UNANSWERED_S = 0.03
 
@@ -133,7 +134,17 @@ SILENCES = [
     # Who asks for the end of a pause of everything is paused too; its next answer comes when it is over.
     _paused("ALL", _LONG_MS, lambda w: w.raw("SET", "unrelated", "1")),
     _paused("WRITE", _UNTIL_HEALED_MS, lambda w: w.raw("CLIENT", "UNPAUSE")),
-    Fault("server killed", "P3 P9 S2", _killed, _GONE, lambda w: w.switch.restart(), void=True, until=_ANEW, core=True),
+    Fault(
+        "server killed",
+        "P3 P9 S2",
+        _killed,
+        _GONE,
+        lambda w: w.switch.restart(),
+        void=True,
+        until=_ANEW,
+        others=_LOADING,
+        core=True,
+    ),
     Fault(
         "server killed, its memory lost",
         "P3 P5 P9 S4",
@@ -152,6 +163,6 @@ SILENCES = [
         _ANEW,
         closes=Closes.LEASE,
         void=True,
-        others=_GONE,
+        others=_GONE | _LOADING,
     ),
 ]
