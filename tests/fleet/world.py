@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -64,8 +65,9 @@ class Worker:
                 return line
         return None
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
+        """Its id. Looked for once: the log of a busy worker is long."""
         return str(self.saw("worker_started")["worker"])
 
 
