@@ -22,7 +22,7 @@ from tests.soak.faults import FAULTS
 from tests.soak.gaps import noting_gaps
 from tests.soak.judge import Judge
 from tests.soak.plan import cycles
-from tests.soak.report import as_text
+from tests.soak.report import as_row, as_text
 from tests.soak.run import Soak, teller
 from tests.soak.stage import Stage
 
@@ -81,8 +81,7 @@ def main() -> int:
     if options.output is not None:
         options.output.write_text(text + "\n")
     print(as_text(found), file=sys.stderr)
-    left_out = ("growth", "first_violations")
-    record.record("soak", **{name: value for name, value in found.items() if name not in left_out})
+    record.record("soak", **as_row(found))
     return 0 if found["ok"] else 1
 
 

@@ -97,6 +97,24 @@ def _growth(found: Growth) -> dict[str, Any]:
     }
 
 
+_OF_A_ROW = (
+    "cycles", "engages_recorded", "events_judged", "grows", "healthy_engages", "healthy_s", "longest_gap_ms", "minutes",
+    "orders_sent", "passes_told", "reopened_ms", "seed", "server", "spurious_closures", "verdicts", "violations",
+    "windows",
+)  # fmt: skip
+
+
+def as_row(found: dict[str, Any]) -> dict[str, Any]:
+    """What the evidence keeps of a run: counts and the worst of each, not every list."""
+    row = {name: found[name] for name in _OF_A_ROW} | {"faults": sum(found["faults"].values())}
+    row |= {f"waits_ms {name}": found["waits_ms"][name] for name in ("FENCED", "QUIET") if name in found["waits_ms"]}
+    closings = {name: one for name, one in found["worst_closings"].items() if one["bound_ms"]}
+    if closings:
+        name, worst = max(closings.items(), key=lambda item: item[1]["late_ms"] / item[1]["bound_ms"])
+        row["worst_closing"] = f"{worst['late_ms']} ms after {name}, bound {worst['bound_ms']} ms"
+    return row
+
+
 def as_text(found: dict[str, Any]) -> str:
     """The summary for people."""
     lines = [
