@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from killswitch.errors import (
         AdmissionUnknown,
         AnchorUnavailable,
+        ApprovalPending,
         Blocked,
         DrillBusy,
         EpochConflict,
@@ -76,6 +77,7 @@ __all__ = [
     "AnchorBook",
     "AnchorPlace",
     "AnchorUnavailable",
+    "ApprovalPending",
     "AuditEntry",
     "AuditFinding",
     "AuditOutcome",

@@ -9,6 +9,7 @@ from killswitch.core.words import printable
 __all__ = [
     "AdmissionUnknown",
     "AnchorUnavailable",
+    "ApprovalPending",
     "Blocked",
     "DrillBusy",
     "EpochConflict",
@@ -116,6 +117,20 @@ class EpochConflict(KillSwitchError):
         super().__init__(current, given, reason)
         self.current = current
         self.given = given
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class ApprovalPending(KillSwitchError):
+    """Two persons have to permit here, and this was the first: `who` has approved at `epoch`, and nothing is permitted.
+    Another person has to ask for the same, at this epoch, within the hour; any change in between voids it."""
+
+    def __init__(self, epoch: int, who: str, reason: str) -> None:
+        super().__init__(epoch, who, reason)
+        self.epoch = epoch
+        self.who = who
         self.reason = reason
 
     def __str__(self) -> str:

@@ -97,6 +97,15 @@ class Settings(BaseSettings):
             "was lost is put back by the first worker that had seen it."
         ),
     ] = "halt"
+    persons: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=2,
+            description="How many persons a permission takes, 1 or 2; `killswitch init` puts it on record for all. "
+            "Unset: as it is on record, which is 1 where nothing is. Back from 2 to 1 takes two.",
+        ),
+    ] = None
     sinks: Annotated[
         str,
         Field(description="Order sinks that can be fenced: `name=unix:///path,other=tcp://host:port`. No passwords."),
@@ -134,6 +143,11 @@ class Settings(BaseSettings):
                 "must be 1 to 64 letters, digits or _ . - { }, in parts joined by colons, none of which is 'state'"
             )
         return value
+
+    @field_validator("persons", mode="before")
+    @classmethod
+    def _nothing_is_as_it_is(cls, value: object) -> object:
+        return None if value == "" else value  # as `KILLSWITCH_PERSONS=${PERSONS:-}` gives it
 
     @field_validator("redis_url")
     @classmethod

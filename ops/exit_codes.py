@@ -33,6 +33,7 @@ class Exit(IntEnum):
     FAILED = 5, "A check or a drill failed, or a launch did not get to its end. What was done until then is told."
     VIOLATED = 6, "The record was altered, or what was compared does not agree; each finding is named."
     UNSEALED = 7, "The record is in order, but changes have not been sealed for longer than was allowed."
+    PENDING = 8, "Approved by the first of two persons. Nothing is permitted before another one asks for the same."
     UNREACHABLE = 69, "Redis could not be reached or did not answer, or what was to be checked was not to be had."
     INTERNAL = 70, "An unexpected error; `killswitch --traceback ...` shows where."
     UNWRITTEN = (

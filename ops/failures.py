@@ -81,6 +81,7 @@ def report(error: BaseException, *, full: bool = False, command: str = "") -> Ex
 
     from killswitch import (
         AnchorUnavailable,
+        ApprovalPending,
         EpochConflict,
         InvalidInput,
         NotAsAnchored,
@@ -96,6 +97,10 @@ def report(error: BaseException, *, full: bool = False, command: str = "") -> Ex
     if isinstance(error, EpochConflict):
         data = {"current_epoch": error.current, "given_epoch": error.given}
         return fail(Exit.REFUSED, "epoch_conflict", _conflict(error.current, error.given), **data)
+    if isinstance(error, ApprovalPending):
+        console.trouble("approved", error.reason, "warn")
+        pending = {"epoch": error.epoch, "approved_by": error.who}
+        return _failed(Exit.PENDING, "approval_pending", error.reason, (), pending)
     if isinstance(error, AnchorUnavailable):
         return fail(Exit.UNREACHABLE, "anchor_unavailable", str(error), place=error.place)
     if isinstance(error, NotAsAnchored):

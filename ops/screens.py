@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from killswitch import read_told
+from killswitch import Mode, read_told
 from killswitch.clock import wall_text
 from ops.drilling.telling import last_drill_line
 from ops.limits import limit_lines
@@ -55,6 +56,10 @@ def headline(status: FleetStatus) -> tuple[str, str]:
         return f"{switch.mode} is written, but no gate can be open", "warn"
     if not status.confirmed:
         return f"{switch.mode} is written, but void: Redis restarted, failed over or lost its record since", "warn"
+    if switch.unapproved:
+        return f"{switch.mode} was written by hand, and opens nothing: two persons have to permit", "warn"
+    if not switch.recorded and status.persons > 1:
+        return f"{switch.mode} was written by hand; what loosens opens nothing, because it takes two persons", "warn"
     if not switch.recorded:
         return f"{switch.mode} was written by hand; it counts once a worker's beat has recorded it", "warn"
     if status.deadman is not None and not status.deadman.left_ms:
@@ -64,7 +69,9 @@ def headline(status: FleetStatus) -> tuple[str, str]:
 
 def _record(state: SwitchState, now_ms: int) -> str:
     parts = [f"epoch {state.epoch}"]
-    if not state.recorded:
+    if state.unapproved:
+        parts.append("not accepted")
+    elif not state.recorded:
         parts.append("not recorded yet, the change before was")  # whose name and reason these are
     if state.actor:
         parts.append(f"by {clean(state.actor)}")
@@ -149,6 +156,8 @@ def _without(
 
 def _scope_row(state: SwitchState, members: Iterable[Member]) -> tuple[Cell, ...]:
     names = [clean(one.engine or one.worker_id) for one in members if state.scope in one.scopes]
+    if state.unapproved:
+        state = replace(state, mode=Mode.ENGAGED, text="", reason="lifted by hand, and two persons have to permit")
     more = ", ..." if len(names) > _NAMED else ""
     followed = f"{len(names)}: {', '.join(names[:_NAMED])}{more}" if names else "nobody"
     if state.text == "(absent)":
@@ -180,6 +189,20 @@ def _scope_lines(status: FleetStatus, paint: Paint, limit: int) -> list[str]:
     return table(columns, [_scope_row(state, status.members) for state in status.scopes], paint, limit)
 
 
+def _persons_lines(status: FleetStatus, paint: Paint, limit: int) -> list[str]:
+    """That a permission takes two persons, and what the first of them has approved."""
+    if status.persons < 2:
+        return []
+    lines = wrap("a permission takes two persons, who ask for the same at the same epoch", limit, "  ")
+    for state in (status.switch, *status.scopes):
+        if state.approved_by:
+            of = "" if state.scope == status.switch.scope else f" of {clean(state.scope)}"
+            who, what = clean(state.approved_by), clean(state.approved_words)
+            text = f"{who} has approved {what}{of}, epoch {state.epoch}; it takes another person"
+            lines += [paint(line, "cyan") for line in wrap(text, limit, "  ")]
+    return lines
+
+
 def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = COLUMNS) -> list[str]:
     """The whole screen."""
     text, style = headline(status)
@@ -191,6 +214,7 @@ def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = C
     if status.switch.via in ("incarnation", "reassert"):
         lines += [paint(line, "warn") for line in wrap(_LOST_WITH_IT, limit, "  ")]
     lines += limit_lines(status, paint, limit)
+    lines += _persons_lines(status, paint, limit)
     if status.trouble:
         code, reason = status.trouble
         for line in wrap(f"no worker can renew [{code}]: {clean(reason)}", limit, "  "):

@@ -11,7 +11,7 @@ from killswitch._version import __version__
 from killswitch.clock import sleep, wall_text
 from killswitch.core.anchor import Anchor, AnchorPlace
 from killswitch.core.chain import Chain, RawEntry, id_parts
-from killswitch.core.comparing import NO_POLICY, POLICY, Disagreement, compare
+from killswitch.core.comparing import RULES, Disagreement, compare
 from killswitch.core.endpoint import Endpoint
 from killswitch.core.exporting import Recorded, csv_header, csv_line, json_line, parse_json_line, shown_apart
 from killswitch.core.findings import Verification
@@ -135,7 +135,7 @@ class Auditor:
         with self._connected() as wire:
             status = FleetStore(wire, self._keys).status()
             told = [state.scope for state in status.scopes if state.epoch]
-            last = last_changes(wire, self._keys, [*told, *([POLICY] if status.on_failover != NO_POLICY else [])])
+            last = last_changes(wire, self._keys, [*told, *RULES])
         return compare(status, last, __version__)
 
     def anchors(self, place: AnchorPlace | str) -> AnchorBook:

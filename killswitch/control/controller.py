@@ -78,24 +78,20 @@ class Controller:
         self._afterwards.begin()
 
     def init(self, actor: str | None = None) -> InitReport:
-        """Loads the function library, puts the setting `on_failover` on record for all, and where there is no state,
-        writes `ENGAGED initialised`.
+        """Loads the function library, puts the settings `on_failover` and `persons` on record for all, and where there
+        is no state, writes `ENGAGED initialised`.
 
         Raises:
+            ApprovalPending: two persons have to permit, what was to be put on record loosens, and this was the first.
             StoreUnavailable, StoreRefused: Redis cannot be reached, is older than 7.0, or refuses.
         """
-        operation = secrets.token_hex(8)
-        change = self._repeatable(
-            lambda wire: SwitchStore(wire, self._keys).initialise(
-                self._who(actor), operation, self._via, self.settings.on_failover
-            )
-        )
+        words = (self._who(actor), secrets.token_hex(8), self._via, self.settings.on_failover, self.settings.persons)
+        change = self._repeatable(lambda wire: SwitchStore(wire, self._keys).initialise(*words))
         self._afterwards.begin()
         status = self.status()
         switch, was = status.switch, change.was if change else ""
-        return InitReport(
-            LIBRARY_VERSION, change is not None, switch.text, switch.epoch, status.server, was, status.on_failover
-        )
+        rules = (status.on_failover, status.persons)
+        return InitReport(LIBRARY_VERSION, change is not None, switch.text, switch.epoch, status.server, was, *rules)
 
     def engage(
         self,
@@ -188,6 +184,7 @@ class Controller:
 
         Raises:
             EpochConflict: it would loosen, and the epoch is missing or not current.
+            ApprovalPending: it would loosen, two persons have to permit, and this was the first.
             InvalidInput, StoreRefused, LibraryMissing, StoreUnavailable: nothing was done (for the last: unknown).
         """
         reason, who, part = check_reason(reason, "the reason"), self._who(actor), self._scope(scope)
@@ -213,6 +210,7 @@ class Controller:
 
         Raises:
             EpochConflict: the switch was changed since; nothing was done.
+            ApprovalPending: two persons have to permit, and this was the first; nothing is permitted yet.
             InvalidInput, StoreRefused, LibraryMissing, StoreUnavailable: nothing was done (for the last: unknown).
         """
         reason, who, part = check_reason(reason, "the reason"), self._who(actor), self._scope(scope)

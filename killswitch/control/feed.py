@@ -10,7 +10,7 @@ import contextlib
 from dataclasses import dataclass, replace
 
 from killswitch.clock import now_ns
-from killswitch.core.audit import OUTCOME, AuditEntry, kind_of, parse_entry, parse_outcome
+from killswitch.core.audit import OUTCOME, AuditEntry, attempt_words, kind_of, parse_entry, parse_outcome
 from killswitch.core.chain import RawEntry, id_parts
 from killswitch.core.deadman import Deadman
 from killswitch.core.fleet import SwitchState
@@ -32,10 +32,11 @@ _BEFORE_ALL = "0-0"
 @dataclass(frozen=True, slots=True)
 class FeedItem:
     """One entry of the record: a change, or what came of one (then `entry.outcome` tells it, and `entry.scope` and
-    `entry.epoch` of which)."""
+    `entry.epoch` of which), or an attempt to permit that changed nothing (then `attempt` tells what became of it)."""
 
     entry: AuditEntry
     is_change: bool
+    attempt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +101,6 @@ def _item(raw: RawEntry) -> FeedItem:
     entry = parse_entry(raw.entry_id, fields)
     if kind_of(fields) == OUTCOME:
         return FeedItem(replace(entry, outcome=parse_outcome(fields)), is_change=False)
+    if words := attempt_words(fields):
+        return FeedItem(entry, is_change=False, attempt=words)
     return FeedItem(entry, is_change=True)

@@ -62,7 +62,7 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class InitReport:
     """What `init` did. `state` is what the switch holds afterwards; `created` whether init wrote it, over `was`;
-    `on_failover` what is on record for a restart or fail-over of Redis."""
+    `on_failover` what is on record for a restart or fail-over of Redis, `persons` how many a permission takes."""
 
     library_version: int
     created: bool
@@ -71,3 +71,4 @@ class InitReport:
     server: str
     was: str = ""
     on_failover: str = "halt"
+    persons: int = 1

@@ -114,6 +114,7 @@ class Preflight:
             patience_ms=set_to.patience_ms,
             rung=set_to.rung,
             on_failover=set_to.on_failover,
+            persons=set_to.persons,
             password_in_url=bool(parse_url(set_to.redis_url).password),
             version=__version__,
             build=gate_build(),
@@ -154,7 +155,7 @@ class Preflight:
         except StoreRefused as error:
             unseen["members"] = f"the membership may not be read: {error.reason}"
             return facts
-        return replace(facts, members=status.members, on_failover=status.on_failover)
+        return replace(facts, members=status.members, on_failover=status.on_failover, persons=status.persons)
 
     def _write(self, wire: Wire, key: str, facts: Facts, unseen: dict[str, str], step: Step) -> Facts:
         """What needs a write: whether it is taken, whether replicas follow, whether it is announced in time."""

@@ -22,8 +22,9 @@ class BadAnswer(ValueError):
 @dataclass(frozen=True, slots=True)
 class StateRow:
     """One state key. `kind` is value, absent or wrong-type; `pttl_ms` what is left of it, by its own limit or by a dead
-    man's switch (-1: no limit); `recorded` that the ledger holds this very value, at `epoch`. `text` is cut to 256
-    bytes, `length` is the whole length in bytes."""
+    man's switch (-1: no limit); `recorded` that the ledger holds this very value, at `epoch`, `unapproved` that it does
+    as what one person did by hand where two have to permit. `text` is cut to 256 bytes, `length` is the whole length in
+    bytes."""
 
     kind: str
     text: str
@@ -31,6 +32,7 @@ class StateRow:
     pttl_ms: int
     epoch: int
     recorded: bool
+    unapproved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,8 @@ def _row(value: object) -> StateRow:
     kind = _text(value[0])
     if kind not in ("value", "absent", "wrong-type"):
         raise BadAnswer(f"unknown kind {kind!r:.40}")
-    return StateRow(
-        kind, _text(value[1]), _number(value[2]), _number(value[3]), _epoch(value[4]), _number(value[5]) == 1
-    )
+    told = _number(value[5])
+    return StateRow(kind, _text(value[1]), _number(value[2]), _number(value[3]), _epoch(value[4]), told == 1, told == 2)
 
 
 def parse_answer(value: object, rows: int) -> Answer:
@@ -143,7 +144,8 @@ def decide(answer: Answer, version: int, scopes: tuple[str, ...], seen: int, eng
     readings = [read_state(row, scope) for row, scope in zip(answer.rows, (None, *scopes), strict=True)]
     mode = strictest(*(reading[0] for reading in readings))
     code, reason = next((r[1], r[2]) for r in readings if r[0] == mode)
-    unrecorded = any(not row.recorded for row in answer.rows)
+    unapproved = any(row.unapproved for row in answer.rows)
+    unrecorded = any(not (row.recorded or row.unapproved) for row in answer.rows)
 
     def closed(why: Code, text: str, unsettled: bool = False) -> Decision:
         return Decision(Mode.ENGAGED, epoch, why, text, None, unsettled)
@@ -160,6 +162,8 @@ def decide(answer: Answer, version: int, scopes: tuple[str, ...], seen: int, eng
         return closed(Code.INCARNATION_UNKNOWN, "the server does not tell its run id (INFO refused)")
     if not answer.confirmed:
         return closed(Code.INCARNATION_CHANGED, "Redis restarted or failed over since trading was permitted", True)
+    if unapproved:
+        return closed(Code.UNAPPROVED, "it was permitted by hand, and two persons have to permit")
     if unrecorded:
         return closed(Code.UNRECORDED, "the state was changed by hand and is being recorded", True)
     limit = answer.rows[0].pttl_ms

@@ -1,8 +1,8 @@
 """One entry of the record of changes, and how it is read back from untrusted bytes.
 
 Besides changes the record holds how the wait for a stop ended, written by whoever waited, after the stop and never in
-its way; and what was refused, because its epoch was not current. Such an entry has a field `kind`, is no change and
-gets no epoch of its own.
+its way; what was refused, because its epoch was not current; and what the first of two persons approved. Such an entry
+has a field `kind`, is no change and gets no epoch of its own.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ from dataclasses import dataclass
 from killswitch.core.modes import MAX_EPOCH
 
 __all__ = [
+    "APPROVED",
     "CHANGE",
     "KINDS",
     "OUTCOME",
     "REFUSED",
     "AuditEntry",
     "AuditOutcome",
+    "attempt_words",
     "kind_of",
     "parse_entry",
     "parse_outcome",
 ]
 
-CHANGE, OUTCOME, REFUSED = "change", "outcome", "refused"
-KINDS = (CHANGE, OUTCOME, REFUSED)
+CHANGE, OUTCOME, REFUSED, APPROVED = "change", "outcome", "refused", "approved"
+KINDS = (CHANGE, OUTCOME, REFUSED, APPROVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,17 @@ def parse_entry(entry_id: str, fields: Mapping[str, str]) -> AuditEntry:
 def kind_of(fields: Mapping[str, str]) -> str:
     """What an entry is: a change, unless it says something else."""
     return fields.get("kind", CHANGE)
+
+
+def attempt_words(fields: Mapping[str, str]) -> str:
+    """What an entry tells that is no change and no outcome: who tried to permit was refused, or is the first of two. ""
+    for any other entry."""
+    verb, named = fields.get("verb", "") or "a permission", fields.get("named", "")
+    texts = {
+        REFUSED: f"{verb} was refused: {named} is not the current epoch",
+        APPROVED: f"{verb} was approved by the first of two persons, and nothing is permitted yet",
+    }
+    return texts.get(kind_of(fields), "")
 
 
 def parse_outcome(fields: Mapping[str, str]) -> AuditOutcome:

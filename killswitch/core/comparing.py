@@ -12,10 +12,11 @@ from killswitch.core.fleet import FleetStatus, Member, SwitchState
 from killswitch.core.modes import SWITCH, Mode, strictest
 from killswitch.core.told import read_told
 
-__all__ = ["NO_POLICY", "POLICY", "Difference", "Disagreement", "LastChanges", "compare"]
+__all__ = ["RULES", "Difference", "Disagreement", "LastChanges", "compare"]
 
 _LONGEST = 400
-POLICY, NO_POLICY = "on_failover", "halt"
+RULES = {"on_failover": "halt", "persons": "1"}
+"""What is on record for the whole fleet like a scope of its own, and what holds where nothing is."""
 _OPEN_CODES = ("open", "reducing")
 _STOP_CODES = ("engaged", "scope_engaged")
 
@@ -36,6 +37,11 @@ class Difference(StrEnum):
         "not-recorded",
         "A beat of a worker that follows it puts a change by hand on record; where nobody does, `killswitch engage` or "
         "`reset` of it.",
+    )
+    UNAPPROVED = (
+        "unapproved",
+        "One person permitted it by hand, where two have to, so no gate opens by it: "
+        '`killswitch engage --reason "..."`, or two persons reset it.',
     )
     VOID = (
         "void",
@@ -101,7 +107,8 @@ def compare(status: FleetStatus, last: LastChanges, version: str) -> tuple[Disag
         over = state.scope == SWITCH and (state.ttl_ms == 0 or (held is not None and not held.left_ms))
         found += _of_state(state, last, over)
     known = {state.scope for state in states}
-    found += _of_policy(status.on_failover, last)
+    for rule, says in {"on_failover": status.on_failover, "persons": str(status.persons)}.items():
+        found += _of_rule(rule, says, last)
     for scope in sorted(scope for scope in set(last.by_scope) - known if ":" in scope):
         entry = last.by_scope[scope]
         text = f"the last entry is epoch {entry.epoch} by {entry.actor}; the ledger has none"
@@ -115,22 +122,23 @@ def compare(status: FleetStatus, last: LastChanges, version: str) -> tuple[Disag
     return tuple(replace(one, subject=one.subject[:_LONGEST], text=one.text[:_LONGEST]) for one in found)
 
 
-def _of_policy(policy: str, last: LastChanges) -> Iterator[Disagreement]:
-    """What a fail-over means is on record like a scope of its own."""
-    entry = last.by_scope.get(POLICY)
+def _of_rule(rule: str, says: str, last: LastChanges) -> Iterator[Disagreement]:
+    entry = last.by_scope.get(rule)
     if entry is None:
-        if policy != NO_POLICY and last.whole:
-            yield Disagreement(Difference.NO_ENTRY, POLICY, f"the ledger says {policy}; there is no entry of it")
-    elif entry.after != policy:
-        text = f"the ledger says {policy}; the entry of epoch {entry.epoch} says {entry.after!r:.80}"
-        yield Disagreement(Difference.OTHER_ENTRY, POLICY, text)
+        if says != RULES[rule] and last.whole:
+            yield Disagreement(Difference.NO_ENTRY, rule, f"the ledger says {says}; there is no entry of it")
+    elif entry.after != says:
+        text = f"the ledger says {says}; the entry of epoch {entry.epoch} says {entry.after!r:.80}"
+        yield Disagreement(Difference.OTHER_ENTRY, rule, text)
 
 
 def _of_state(state: SwitchState, last: LastChanges, over: bool) -> Iterator[Disagreement]:
     """`over`: nobody renewed its permission. Workers that may not write the state put that on record beside a state
     that goes on saying what it said."""
     name, entry = state.scope, last.by_scope.get(state.scope)
-    if not state.recorded:
+    if state.unapproved:
+        yield Disagreement(Difference.UNAPPROVED, name, f"it holds {state.text!r:.80}, which is not accepted")
+    elif not state.recorded:
         known = f"epoch {state.epoch} by {state.actor}" if state.actor else "nothing"
         yield Disagreement(Difference.UNRECORDED, name, f"it holds {state.text!r:.80}; the ledger tells {known}")
     if entry is None:

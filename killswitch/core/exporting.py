@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from killswitch.core.audit import OUTCOME, REFUSED, kind_of, parse_entry, parse_outcome
+from killswitch.core.audit import APPROVED, OUTCOME, REFUSED, kind_of, parse_entry, parse_outcome
 from killswitch.core.chain import RawEntry, Seal, parse_seal
 
 __all__ = ["COLUMNS", "Recorded", "csv_header", "csv_line", "json_line", "parse_json_line", "shown_apart"]
@@ -36,7 +36,10 @@ def _values(item: Recorded, time_text: Callable[[int], str]) -> dict[str, str | 
     fields = item.entry.fields()
     kind, change, outcome = kind_of(fields), parse_entry(item.entry.entry_id, fields), parse_outcome(fields)
     told = outcome if kind == OUTCOME else None
-    refused = f"REFUSED {fields.get('verb', '')} of epoch {fields.get('named', '')}" if kind == REFUSED else ""
+    said = {
+        REFUSED: f"REFUSED {fields.get('verb', '')} of epoch {fields.get('named', '')}",
+        APPROVED: f"APPROVED {fields.get('verb', '')} {fields.get('what', '')}",
+    }.get(kind, "")
     seal = item.seal if item.seal is not None and item.seal.readable else None
     return {
         "id": item.entry.entry_id,
@@ -51,7 +54,7 @@ def _values(item: Recorded, time_text: Callable[[int], str]) -> dict[str, str | 
         "actor": change.actor,
         "via": change.via,
         "operation": change.operation,
-        "verdict": told.verdict if told else refused,
+        "verdict": told.verdict if told else said,
         "waited_ms": told.waited_ms if told and told.waited_ms >= 0 else None,
         "members": told.members if told and told.members >= 0 else None,
         "pending": told.pending if told else "",

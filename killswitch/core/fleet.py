@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from killswitch.core.approval import approval_words
 from killswitch.core.deadman import Deadman
 from killswitch.core.drill_record import DrillRecord, Running
 from killswitch.core.lease import LONGEST_LEASE_MS, closed_by_ms
@@ -114,7 +115,9 @@ class SwitchState:
     """The switch (`scope` is "switch") or one scope: what the key holds and what the ledger says of it.
 
     `ttl_ms` is the rest of a time-boxed permission, None without one (for a dead man's switch see
-    `FleetStatus.deadman`). `recorded` is False between a change by hand and the beat that records it.
+    `FleetStatus.deadman`). `recorded` is False between a change by hand and the beat that records it. `approved_by`:
+    where two persons have to permit, the one who has approved something at this epoch, and what.
+    `unapproved`: it is on record as what one person did by hand where two have to permit, so no gate opens by it.
     """
 
     scope: str
@@ -129,6 +132,14 @@ class SwitchState:
     why: str
     via: str
     at_ms: int
+    approved_by: str = ""
+    approved_what: str = ""
+    unapproved: bool = False
+
+    @property
+    def approved_words(self) -> str:
+        """What was approved, for people."""
+        return approval_words(self.approved_what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +149,8 @@ class FleetStatus:
     `trouble` says why a worker's question would be refused now (None: it would not), so why no gate can be open.
     `library` is the version of the function library that answered (None: none did). `left_out`: scopes that were not
     looked at because there are too many.
-    `on_failover` is what is on record for a restart or fail-over: halt, resume or reassert.
+    `on_failover` is what is on record for a restart or fail-over: halt, resume or reassert. `persons`: how many a
+    permission takes, 1 or 2.
     `deadman`: the permission in force ends unless it is renewed (None: nobody has to).
     `drill` is under way now, `last_drill` was the newest that was kept.
     """
@@ -158,6 +170,7 @@ class FleetStatus:
     deadman: Deadman | None = None
     drill: Running | None = None
     last_drill: DrillRecord | None = None
+    persons: int = 1
 
     def nobody_there(self, scope: str) -> str:
         """Why a stop of `scope` stopped nobody; "" where somebody follows it."""

@@ -63,6 +63,11 @@ class Code(StrEnum):
         "The state was changed by hand and has no epoch yet.",
         "None: the next beat records it.",
     )
+    UNAPPROVED = (
+        "unapproved",
+        "SAFE was written by hand, or a stop of a scope taken away, and two persons have to permit.",
+        "`killswitch status` names what; two persons reset it, or one engages.",
+    )
     LEASE_EXPIRED = (
         "lease_expired",
         "No answer confirmed the permission within lease_ms.",

@@ -60,17 +60,17 @@ _LOOKING = frozenset({"look", "hear", "ask"})
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Commands, the keys they may have and the channels they may use, each a list of words. In a key `@` stands for the
-    prefix and `^` for the worker; `%R~` and `%W~` before a key limit it to reading or writing."""
+    """Commands, the keys they may have and the channels they may use, as words. In a key `@` stands for the prefix, `^`
+    for the worker or person who writes of itself; `%R~` and `%W~` before a key limit it to reading or writing."""
 
     commands: str
     keys: str = ""
     channels: str = ""
 
-    def rules(self, prefix: str, worker: str, more: str = "") -> list[str]:
+    def rules(self, prefix: str, own: str, more: str = "") -> list[str]:
         """As words of ACL SETUSER."""
         keys = (key if key.startswith("%") else f"~{key}" for key in self.keys.split())
-        named = (key.replace("@", prefix, 1).replace("^", worker, 1) for key in keys)
+        named = (key.replace("@", prefix, 1).replace("^", own, 1) for key in keys)
         channels = (f"&{channel.replace('@', prefix, 1)}" for channel in self.channels.split())
         return ["-@all", *(f"+{word}" for word in f"{self.commands} {more}".split()), *named, *channels]
 
@@ -92,12 +92,12 @@ class Role:
         """The ACTIONS that are left."""
         return frozenset(ACTIONS) - self.can
 
-    def rules(self, prefix: str, worker: str = "*", db: int = 0) -> tuple[str, ...]:
+    def rules(self, prefix: str, worker: str = "*", db: int = 0, person: str = "*") -> tuple[str, ...]:
         """Words for ACL SETUSER, after the ones about passwords. `worker` confines what a worker writes of itself to
-        ids of this pattern; `db` other than 0 adds the right to select a database."""
-        own = self.reads.rules(prefix, worker, "select" if db else "")
-        selectors = (f"({' '.join(grant.rules(prefix, worker)[1:])})" for grant in self.writes)
-        return (*own, *selectors)
+        ids of this pattern, `person` as whom a role permits that may; `db` above 0 adds the right to select it."""
+        own = person if "permit" in self.can else worker
+        reads = self.reads.rules(prefix, own, "select" if db else "")
+        return (*reads, *(f"({' '.join(grant.rules(prefix, own)[1:])})" for grant in self.writes))
 
 
 _CHANGES = (
@@ -139,6 +139,7 @@ _OPERATOR_CALLS = (
 _OPERATES = (
     Grant("set", "@:state @:state:*"),
     Grant("del", "@:state"),
+    Grant("set", "@:approval:^:*"),
     Grant("set", "@:op:engage:* @:op:reduce:* @:op:reset:* @:op:proved:* @:op:deadman:* @:note"),
     *_CHANGES,
     *_DRILLS,
@@ -239,8 +240,7 @@ _ALL = (
 ROLES: Mapping[str, Role] = MappingProxyType({role.name: role for role in _ALL})
 """Every role, by name."""
 
-_USER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
-_WORKER = re.compile(r"[A-Za-z0-9_.:*?-]{1,128}")
+_USER, _WORKER = re.compile(r"[A-Za-z0-9_.@-]{1,64}"), re.compile(r"[A-Za-z0-9_.:*?-]{1,128}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
@@ -253,8 +253,8 @@ def role_of(name: str) -> Role:
 
 @dataclass(frozen=True, slots=True)
 class AclUser:
-    """One user of a role. `password_hash` is the SHA-256 of the password, in hex; empty: no password that would work.
-    `keep` leaves the passwords that the user has.
+    """One user of a role. `person`: as whom it permits, where two have to; `*`: as whomever it says. `password_hash` is
+    the SHA-256 of the password, in hex; empty: none that would work. `keep` leaves the passwords that the user has.
 
     Raises:
         InvalidInput: a name, pattern or hash of another form.
@@ -267,6 +267,7 @@ class AclUser:
     db: int = 0
     password_hash: str = ""
     keep: bool = False
+    person: str = "*"
 
     def __post_init__(self) -> None:
         if not _USER.fullmatch(self.name):
@@ -284,7 +285,7 @@ class AclUser:
         """What follows the name in ACL SETUSER: passwords, then the rules of the role, and nothing from before."""
         begin = ("on", "resetkeys", "resetchannels", "clearselectors") if self.keep else ("reset", "on")
         secret = (f"#{self.password_hash}",) if self.password_hash else ()
-        return (*begin, *secret, *self.role.rules(self.prefix, self.worker, self.db))
+        return (*begin, *secret, *self.role.rules(self.prefix, self.worker, self.db, self.person))
 
     @property
     def command(self) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from killswitch.core.audit import (
+    APPROVED,
     CHANGE,
     OUTCOME,
     REFUSED,
@@ -51,7 +52,7 @@ def read_audit(caller: Caller, keys: Keys, count: int) -> list[AuditEntry]:
             about = (entry.scope, entry.epoch)
             if kind_of(fields) == OUTCOME:
                 outcomes.setdefault(about, parse_outcome(fields))
-            elif kind_of(fields) != REFUSED:
+            elif kind_of(fields) not in (REFUSED, APPROVED):
                 found.append(replace(entry, outcome=outcomes.pop(about, None)))
     return found[::-1]
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from killswitch.core.answer import Answer, BadAnswer, StateRow, parse_answer, read_state
+from killswitch.core.approval import approved, persons_of
 from killswitch.core.deadman import Deadman, parse_deadman
 from killswitch.core.fleet import (
     MEMBER_FIELD_MAX,
@@ -34,9 +35,7 @@ __all__ = ["FleetStore"]
 
 T = TypeVar("T")
 _AT_ONCE = 100
-_SCOPES_MAX = 1000
-_SCOPE_MAX = 200
-_TEXT_MAX = 256
+_SCOPES_MAX, _SCOPE_MAX, _TEXT_MAX = 1000, 200, 256
 _LEDGER_FIELDS = ("token", "epoch", "actor", "reason", "via", "at_ms")
 
 
@@ -113,10 +112,9 @@ class FleetStore:
         names = (None, *sorted(wanted[:_SCOPES_MAX]))
         answer, trouble = self._worker_view(names)
         rows = answer.rows if answer else self._plain_rows(names, ledger)
-        states = [self._state(name, row, ledger) for name, row in zip(names, rows, strict=True)]
         info = self._info()
-        run_id = _find(r"run_id:(\w+)", info)
-        at_ms = self.now_ms()
+        run_id, at_ms = _find(r"run_id:(\w+)", info), self.now_ms()
+        states = [self._state(name, row, ledger, at_ms) for name, row in zip(names, rows, strict=True)]
         switch, deadman = self._limits(states[0], ledger.get("deadman", ""), at_ms)
         return FleetStatus(
             at_ms=at_ms,
@@ -134,6 +132,7 @@ class FleetStore:
             deadman=deadman,
             drill=self._drills(DrillStore.running),
             last_drill=next(iter(self._drills(lambda drills: drills.history(1)) or ()), None),
+            persons=persons_of(ledger),
         )
 
     def _drills(self, look: Callable[[DrillStore], T]) -> T | None:
@@ -200,14 +199,16 @@ class FleetStore:
         found = {"string": "value", "none": "absent"}.get(kind, "wrong-type")
         epoch = _whole(ledger.get(f"{scope or SWITCH}:epoch", ""))
         token = ledger.get(f"{scope or SWITCH}:token", "absent")
+        refused, token = token.startswith("!"), token.removeprefix("!")
         if found != "value":
-            recorded = token == (found if found == "absent" else f"type:{kind}")
-            return StateRow(found, kind, len(kind), limit, epoch, recorded)
-        recorded = token == f"={text}" if limit < 0 else token.startswith(f"={text}@")
-        return StateRow(found, text[:_TEXT_MAX], length, limit, epoch, recorded)
+            same, text, length = token == (found if found == "absent" else f"type:{kind}"), kind, len(kind)
+        else:
+            same = token == f"={text}" if limit < 0 else token.startswith(f"={text}@")
+        return StateRow(found, text[:_TEXT_MAX], length, limit, epoch, same and not refused, same and refused)
 
-    def _state(self, scope: str | None, row: StateRow, ledger: dict[str, str]) -> SwitchState:
+    def _state(self, scope: str | None, row: StateRow, ledger: dict[str, str], at_ms: int = 0) -> SwitchState:
         name = scope or SWITCH
+        who, what = approved(ledger, name, row.epoch, at_ms)
         mode, code, reason = read_state(row, scope)
         text = {"absent": "(absent)", "wrong-type": f"({row.text} instead of a string)"}.get(row.kind, row.text)
         return SwitchState(
@@ -218,6 +219,9 @@ class FleetStore:
             reason=reason,
             epoch=row.epoch,
             recorded=row.recorded,
+            approved_by=who,
+            approved_what=what,
+            unapproved=row.unapproved,
             ttl_ms=row.pttl_ms if row.pttl_ms >= 0 else None,
             actor=ledger.get(f"{name}:actor", ""),
             why=ledger.get(f"{name}:reason", ""),

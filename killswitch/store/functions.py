@@ -13,8 +13,8 @@ from typing import Protocol
 __all__ = ["LIBRARY", "LIBRARY_VERSION", "OPERATIONS", "SHARED", "Caller", "library_source", "load_library"]
 
 LIBRARY = "killswitch"
-LIBRARY_VERSION = 3
-SHARED = ("common", "incarnation", "replies", "deadman")
+LIBRARY_VERSION = 4
+SHARED = ("common", "incarnation", "replies", "deadman", "persons", "byhand")
 OPERATIONS = (
     "ks_admit", "ks_beat", "ks_deadman", "ks_drill", "ks_engage", "ks_leave", "ks_outcome", "ks_policy", "ks_proved",
     "ks_read", "ks_reduce", "ks_renew", "ks_reset", "ks_seal",

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from killswitch.core.approval import approval_words
 from killswitch.core.modes import Mode, Scope
 from killswitch.core.reasons import Code
-from killswitch.errors import EpochConflict, LibraryMissing, PermissionEnded, StoreRefused
+from killswitch.errors import ApprovalPending, EpochConflict, LibraryMissing, PermissionEnded, StoreRefused
 from killswitch.store.functions import LIBRARY_VERSION, Caller, load_library
 from killswitch.store.keys import Keys
 
@@ -26,6 +27,8 @@ STOPWORD = "ENGAGED by a user who may only stop"
 
 _NOTE_MS = 10_000
 _EPOCH_ERROR = re.compile(r"EPOCH (\d+) ?(.*)")
+_APPROVED_ERROR = re.compile(r"APPROVED (\d{1,16}) (\S+) (\S+) (.*)")
+_ANOTHER = "another person has to ask for the same, at this epoch, within the hour"
 _ENDED_ERROR = re.compile(r"ENDED (\d{1,16}) (.*)")
 _PLACE = " script: "  # some servers add where in the library an error was raised
 _OTHER_FORM = "the function library answered in another form: run `killswitch init` again"
@@ -131,13 +134,15 @@ class SwitchStore:
 
         Raises:
             EpochConflict: the switch was changed since; nothing was done.
+            ApprovalPending: two persons have to permit, and this was the first.
             LibraryMissing, StoreRefused, StoreUnavailable: nothing was done, or for the last: unknown.
         """
         return self._conditional(epoch, "ks_reset", scope, str(epoch), reason, actor, str(ttl_ms), operation, via)
 
     def _conditional(self, given: int | None, function: str, scope: Scope | None, *args: str) -> Change:
         try:
-            return _change(self._caller.call("FCALL", function, 1, self._keys.scope_state(scope), *args))
+            with _approved():
+                return _change(self._caller.call("FCALL", function, 1, self._keys.scope_state(scope), *args))
         except StoreRefused as refused:
             match = _EPOCH_ERROR.search(refused.reason)
             if match is None:
@@ -180,16 +185,26 @@ class SwitchStore:
                 return ends, at_ms
         raise LibraryMissing(Code.LIBRARY_MISMATCH, _OTHER_FORM)
 
-    def initialise(self, actor: str, operation: str, via: str, policy: str = "halt") -> Change | None:
-        """Loads the function library, writes the stop word and puts `policy` on record (see ks_policy.lua); where there
-        is no state, engages with the reason "initialised".
+    def initialise(
+        self, actor: str, operation: str, via: str, policy: str = "halt", persons: int | None = None
+    ) -> Change | None:
+        """Loads the function library, writes the stop word and puts `policy` and `persons` on record (see
+        ks_policy.lua; None: as it is); where there is no state, engages with the reason "initialised".
 
         Returns the change, or None when there was a state, which is left as it is, or when this user may not write one:
-        then it stays absent, which is a stop as well.
+        then it stays absent, which is a stop as well. Raises ApprovalPending, after all the rest, where what is to be
+        put on record loosens and takes two persons.
         """
         load_library(self._caller)
         self._caller.call("SET", self._keys.stopword, STOPWORD)
-        self._caller.call("FCALL", "ks_policy", 1, self._keys.state, policy, actor, via)
+        # The stop first: a record that begins with a rule would call a state that is not there a change by hand.
+        change = self._first_stop(actor, operation, via)
+        with _approved():
+            told = str(persons or "")
+            self._caller.call("FCALL", "ks_policy", 1, self._keys.state, policy, actor, via, told, operation)
+        return change
+
+    def _first_stop(self, actor: str, operation: str, via: str) -> Change | None:
         if self._caller.call("EXISTS", self._keys.state):
             return None
         words = ("FCALL", "ks_engage", 1, self._keys.state, "initialised", actor, operation, via)
@@ -239,6 +254,18 @@ def _change(reply: object) -> Change:
         return Change(epoch, found["was"], found["state"], at_ms, found["repeated"] == "1")
     except (KeyError, ValueError):
         raise LibraryMissing(Code.LIBRARY_MISMATCH, _OTHER_FORM) from None
+
+
+@contextmanager
+def _approved() -> Iterator[None]:
+    try:
+        yield
+    except StoreRefused as refused:
+        match = _APPROVED_ERROR.search(refused.reason)
+        if match is None:
+            raise
+        how = f"{match[2]} {match[4].split(_PLACE)[0]} ({approval_words(match[3])})"
+        raise ApprovalPending(int(match[1]), match[2], f"{how}, and nothing is permitted yet: {_ANOTHER}") from None
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def open_scene(settings: Settings, quick: bool, say: Callable[[str], None]) -> I
             found = stack.enter_context(local.endpoint())
         except KillSwitchError as error:
             raise NoServer(str(error)) from error
-        own = settings.model_copy(update={"redis_url": found.url, "redis_password": ""})
+        own = settings.model_copy(update={"redis_url": found.url, "redis_password": "", "persons": None})
         with Controller(own, via="bench") as control:
             control.init(actor="bench")
         yield Scene(own, f"{found.origin}, loopback, no persistence", quick, say)

@@ -104,6 +104,7 @@ def _users(
             db=settings.endpoint.db,
             password_hash=hashed,
             keep=keep,
+            person=user.partition("@")[0].lower() if user else "*",
         )
         for name in names
     ]

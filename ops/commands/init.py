@@ -18,7 +18,7 @@ def command(actor: str | None) -> Exit:
     """Load the function library into Redis. May be repeated at any time.
 
     Where there is no state yet it writes `ENGAGED initialised`: nothing trades until somebody permits it. A state that
-    is there stays as it is.
+    is there stays as it is. Puts on record for all what KILLSWITCH_ON_FAILOVER and KILLSWITCH_PERSONS say.
 
     \b
     killswitch init
@@ -40,6 +40,8 @@ def command(actor: str | None) -> Exit:
             f"KILLSWITCH_ON_FAILOVER={report.on_failover} is on record: after a restart or fail-over of Redis trading "
             "goes on, and an engagement that Redis lost may be undone by it"
         )
+    if report.persons > 1:
+        console.say('a permission takes two persons: killswitch reset --reason "..." by one, then by another')
     console.result({**plain(report), "exit_code": int(Exit.DONE)})
     control.close()
     return Exit.DONE

@@ -29,7 +29,8 @@ def command(reason: str, scope: Scope | None, actor: str | None, epoch: int | No
     """Permit trading again.
 
     Conditional on the epoch that you looked at, so it never undoes a newer engagement. Without --epoch it shows what it
-    would undo and asks, on a terminal; elsewhere it is refused. With --for the permission ends by itself.
+    would undo and asks, on a terminal; elsewhere it is refused. With --for the permission ends by itself. Where two
+    persons have to permit the first only approves, and ends with 8; the second runs the same with a name of his own.
 
     \b
     killswitch reset --reason "position checked"

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import redis
 
 from killswitch import (
+    ApprovalPending,
     Code,
     Controller,
     EpochConflict,
@@ -53,6 +54,9 @@ def reaching() -> Iterator[None]:
     except EpochConflict as error:
         text = f"the switch was changed meanwhile: it is at epoch {error.current} now, not {error.given}"
         raise LaunchStopped(text, details=["`killswitch status` shows who did it and why"]) from None
+    except ApprovalPending as error:
+        hint = "another person runs the same launch with --permit: it finds all the rest done"
+        raise LaunchStopped(str(error), Exit.PENDING, [hint]) from None
     except (StoreUnavailable, StoreRefused) as error:
         code = Exit.UNREACHABLE if isinstance(error, StoreUnavailable) else Exit.FAILED
         raise LaunchStopped(f"the switch's Redis: {error.reason}", code, [error.code.remedy]) from None

@@ -142,7 +142,7 @@ def _queue_endpoint(given: str | None, switch_url: str | None) -> Iterator[local
 
 
 def _settings(base: Settings, switch: local.Endpoint, scratch: bool) -> Settings:
-    chosen = {name: getattr(base, name) for name in base.model_fields_set}
+    chosen = {name: getattr(base, name) for name in base.model_fields_set - {"persons"}}  # one plays all the parts
     if "beat_ms" not in chosen:
         chosen["beat_ms"] = min(_BEAT_MS, base.beat_ms)
     if switch.started:

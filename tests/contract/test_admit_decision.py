@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from killswitch.core.answer import decide
 from killswitch.core.modes import Mode
 from killswitch.core.reasons import Code
-from killswitch.errors import Blocked, EpochConflict, PermissionEnded, StoreRefused
+from killswitch.errors import ApprovalPending, Blocked, EpochConflict, PermissionEnded, StoreRefused
 from killswitch.store.functions import LIBRARY_VERSION
 from tests.support.library import Library
 
 SCOPES = ("symbol:EURUSD", "strategy:meanrev", "host:a")
 TEXTS = ("SAFE", "REDUCING", "ENGAGED", "ENGAGED why", "ENGAGEDwhy", "safe", "SAFE ", " SAFE", "", "x" * 300)
-TOKENS = ("=SAFE", "absent", "", "=ENGAGED why")
+TOKENS = ("=SAFE", "absent", "", "=ENGAGED why", "!=SAFE")
 EPOCHS = ("0", "7", "x", "1e400", "9" * 16)
-ACTIONS = ("engage", "reset", "reduce", "raw reset", "delete", "list", "beat", "deadman", "nobody renews")
+ACTIONS = ("engage", "reset", "reduce", "raw reset", "delete", "list", "beat", "deadman", "nobody renews",
+           "two persons")  # fmt: skip
 
 Step = tuple[str, str | None, int]
 Verdict = tuple[Code, Mode, int] | None
@@ -49,17 +50,18 @@ def perform(library: Library, step: Step) -> None:
         "beat": lambda: library.beat(scopes=SCOPES),
         "deadman": lambda: library.deadman(current, f"d-{current}"),
         "nobody renews": lambda: library.age_deadman(80_000) if " " in library.ledger().get("deadman", "") else None,
+        "two persons": lambda: library.raw("HSET", ledger, "persons", "2"),
         "text": lambda: library.set_raw(TEXTS[number], scope),
         "for a while": lambda: library.raw("PEXPIRE", key, number),
         "ledger": lambda: library.raw("DEL", ledger) if number else library.raw("RENAME", ledger, "away"),
-        "token": lambda: library.raw("HSET", ledger, f"{name}:token", TOKENS[number % 4]),
+        "token": lambda: library.raw("HSET", ledger, f"{name}:token", TOKENS[number % 5]),
         "epoch": lambda: library.raw("HSET", ledger, f"{name}:epoch", EPOCHS[number % 5]),
         "run id": lambda: library.raw("HSET", ledger, "run_id", "" if number % 2 else "0" * 40),
     }
     if what != "ledger" or library.raw("EXISTS", ledger):
         try:
             actions[what]()
-        except (EpochConflict, PermissionEnded, StoreRefused):
+        except (ApprovalPending, EpochConflict, PermissionEnded, StoreRefused):
             pass
 
 

@@ -239,13 +239,34 @@ def test_beat_repairs_what_lies_in_its_way(library: Library, key: str) -> None:
     assert any(found.startswith(f"{name}:damaged:") for found in library.names())
 
 
-@pytest.mark.parametrize("key", ["", "x", "killswitch:stat", "state", "killswitch:state:", ":states"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "x",
+        "killswitch:stat",
+        "state",
+        "killswitch:state:",
+        ":states",
+        "killswitch:state:switch",
+        "killswitch:state:x",
+    ],
+)
 def test_key_of_another_form_is_refused(library: Library, key: str) -> None:
     """A typing error in redis-cli is an error, not a switch of its own."""
     for function in ("ks_engage", "ks_read", "ks_reset"):
         with pytest.raises(StoreRefused, match=r"first key must be|^$"):  # fakeredis loses the text
             library.raw("FCALL", function, 1, key, "x", "y")
     assert library.names() == set()
+
+
+def test_a_beat_that_takes_a_scope_for_the_switch_confirms_nothing(library: Library) -> None:
+    """P9: a permission from before a restart does not come back because somebody asked in another order."""
+    library.permit()
+    library.raw("HSET", library.keys.ledger, "run_id", "another")
+    with pytest.raises(StoreRefused, match=r"that of the switch|^$"):
+        library.raw("FCALL", "ks_beat", 1, f"{library.keys.state}:a:b", 1, "w1", 0, 1, 0, 60_000, 60_000, "life")
+    assert library.verdict().code is Code.INCARNATION_CHANGED
 
 
 @pytest.mark.parametrize("prefix", ["killswitch", "{killswitch}", "desk.a:eu", "a:b:c:d"])

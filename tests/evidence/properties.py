@@ -23,6 +23,7 @@ class Property:
     open: str = ""
 
 
+_TWO_PERSONS = ("tests/integration/test_persons.py", "tests/random/test_two_persons.py")
 _LEASE = "lease_ms / 0.9"
 
 PROPERTIES: tuple[Property, ...] = (
@@ -111,10 +112,15 @@ PROPERTIES: tuple[Property, ...] = (
     Property("S6", "Epochs rise; no two engagements share one; engaging works on any content.", ("tests/contract",)),
     Property(
         "S7",
-        "Two persons for a reset.",
-        (),
-        "",
-        "not a feature: one person who names the epoch resets; who may is the task of Redis's ACL",
+        "Where two persons have to permit, both asked for the same at the same epoch; a stop in between voids it.",
+        (
+            "tests/contract/test_functions_persons.py",
+            "tests/contract/test_functions_rules.py",
+            "tests/contract/test_functions_byhand.py",
+            *_TWO_PERSONS,
+        ),
+        "0 permissions by one",
+        "who may write the ledger by hand may lift the rule there (audit diff finds it); users that are shared",
     ),
     Property(
         "S8",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from killswitch import Mode, RecordFeed, StoreRefused, Verdict
+from killswitch import ApprovalPending, Controller, EpochConflict, Mode, RecordFeed, StoreRefused, Verdict
 from tests.support.agents import open_epoch
 from tests.support.switch import Switch
 from tests.support.waiting import eventually
@@ -40,6 +40,21 @@ def test_outcome_of_a_wait_is_told_apart_from_changes(switch: Switch, feed: Reco
     assert (stop.is_change, proof.is_change) == (True, False)
     assert proof.entry.outcome is not None
     assert (proof.entry.outcome.verdict, proof.entry.epoch) == ("QUIET", stop.entry.epoch)
+
+
+def test_an_attempt_to_permit_is_no_change(switch: Switch, feed: RecordFeed) -> None:
+    """P10: what was refused, and what the first of two persons approved, is told as that, and listed as no change."""
+    begin, epoch = feed.look(None, 5.0), switch.control.engage("stop").epoch
+    with pytest.raises(EpochConflict):
+        switch.control.reset(epoch - 1, "too late", "alice")
+    Controller(switch.settings(persons=2)).init()
+    with pytest.raises(ApprovalPending):
+        switch.control.reset(epoch, "checked", "alice")
+    stop, refused, rule, approved = feed.look(begin.newest, 5.0).items
+    assert [item.is_change for item in (stop, refused, rule, approved)] == [True, False, True, False]
+    assert refused.attempt == f"reset was refused: {epoch - 1} is not the current epoch"
+    assert approved.attempt.startswith("reset was approved by the first of two persons")
+    assert [entry.scope for entry in switch.control.audit(2)] == ["switch", "persons"]
 
 
 def test_record_that_was_lost_is_told_from_its_beginning(switch: Switch, feed: RecordFeed) -> None:

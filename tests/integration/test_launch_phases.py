@@ -10,6 +10,7 @@ from killswitch import ROLES, AclUser, Controller, Grade, Preflight, Settings
 from killswitch.store.functions import LIBRARY_VERSION, library_source
 from killswitch.store.wire import Wire
 from ops.console import Console
+from ops.exit_codes import Exit
 from ops.launching import findings
 from ops.launching.deployment import Asked, Deployment, LaunchStopped
 from ops.launching.findings import Permission
@@ -162,6 +163,18 @@ def test_an_engagement_between_the_look_and_the_permission_wins(fresh: Launch, m
     with pytest.raises(LaunchStopped, match="the switch was changed meanwhile: it is at epoch 2 now, not 1"):
         fresh.initialise(ALICE, loaded=True)
     assert fresh.now == ("ENGAGED fat finger", 2, "bob")
+
+
+def test_where_two_persons_have_to_permit_the_second_launch_does(fresh: Launch) -> None:
+    """S7: the first ends as a first approval does, with all the rest done, and says what is to follow."""
+    fresh.settings = Settings(redis_url=fresh.server.unix_url, actor="tester", persons=2)
+    with pytest.raises(LaunchStopped, match=r"alice has approved \(trading\)") as caught:
+        fresh.initialise(ALICE, loaded=False)
+    assert (caught.value.exit_code, len(caught.value.details)) == (Exit.PENDING, 1)
+    assert fresh.now[:2] == ("ENGAGED initialised", 1)
+    fresh.initialise(Permission("bob", "go live"), loaded=True)
+    assert fresh.now[0] == "SAFE"
+    assert fresh.control.status().switch.why == "approved by alice: go live"
 
 
 def test_a_switch_that_trades_stops_a_launch_that_was_not_told_to_permit(fresh: Launch) -> None:

@@ -13,6 +13,7 @@ from killswitch import Blocked, Code, EpochConflict, LibraryMissing, Mode, Setti
 from killswitch.errors import (
     AdmissionUnknown,
     AnchorUnavailable,
+    ApprovalPending,
     JournalLost,
     KillSwitchError,
     LocalServerMissing,
@@ -23,8 +24,9 @@ from killswitch.errors import (
 
 PUBLIC = {
     "AclUser", "Admission", "AdmissionUnknown", "Agent", "Anchor", "AnchorBook", "AnchorPlace", "AnchorUnavailable",
-    "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor", "Blocked", "Code", "Controller", "Deadman",
-    "Difference", "Disagreement", "Drill", "DrillBusy", "DrillNews", "DrillRecord", "DrillVerdict", "DrilledWorker",
+    "ApprovalPending", "AuditEntry", "AuditFinding", "AuditOutcome", "Auditor", "Blocked", "Code", "Controller",
+    "Deadman", "Difference", "Disagreement", "Drill", "DrillBusy", "DrillNews", "DrillRecord", "DrillVerdict",
+    "DrilledWorker",
     "EpochConflict", "FeedItem", "FeedLook", "Finding", "FleetStatus", "Gate", "Grade", "InitReport",
     "InvalidInput", "Journal", "JournalEntry", "JournalLost", "KillSwitchError", "LibraryMissing", "Member", "Mode",
     "NotAsAnchored", "Observation", "Observer", "OrderConflict", "Outcome", "PREFLIGHT_CHECKS", "PermissionEnded",
@@ -84,6 +86,7 @@ ERRORS: list[KillSwitchError] = [
     AnchorUnavailable("/a/file", "it is not there"),
     NotAsAnchored("/a/file", 7, "0" * 64),
     PermissionEnded(7, "the switch was changed"),
+    ApprovalPending(7, "alice", "alice has approved"),
 ]
 
 

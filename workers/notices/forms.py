@@ -53,6 +53,9 @@ def _change(part: Part) -> dict[str, Any]:
     }
 
 
+_OF_AN_ATTEMPT = ("entry", "scope", "epoch", "reason", "actor", "via", "at_ms", "at")
+
+
 def _generic(notice: Notice) -> dict[str, Any]:
     found: dict[str, Any] = {
         "version": VERSION,
@@ -63,6 +66,9 @@ def _generic(notice: Notice) -> dict[str, Any]:
     }
     if notice.event in ("change", "outcome"):
         found |= _change(notice.parts[0]) if notice.parts else {}
+    if notice.event == "attempt":
+        told = _change(notice.parts[0])
+        found |= {name: told[name] for name in _OF_AN_ATTEMPT} | {"attempt": told["to"]}
     if notice.event == "several":
         found |= {"count": notice.count, "now": notice.now, "changes": [_change(part) for part in notice.parts]}
     if notice.proof is not None:
@@ -97,13 +103,15 @@ def _plain(notice: Notice) -> str:
             return f"[{name}] renewal overdue: {who} has not renewed the permission; the fleet is closed in {left}"
         return f"[{name}] the permission to trade ends in {left}"
     if notice.event == "several":
-        told = "; ".join(map(_changed, reversed(notice.parts)))
+        told = "; ".join(map(_changed, reversed(notice.parts))) or "no change"
         return f"[{name}] {notice.count} entries at once, the switch says {notice.now} now. Newest: {told}"
     if notice.proof is not None and notice.event == "outcome":
         part, proof = notice.parts[0], notice.proof
         pending = f", not quiet: {proof.pending}" if proof.pending else ""
         return f"[{name}] {_where(part)}{proof.verdict} after {proof.waited_ms} ms at epoch {part.epoch}{pending}"
     part = notice.parts[0]
+    if notice.event == "attempt":
+        return f"[{name}] {_where(part)}{part.after}; epoch {part.epoch}, by {part.actor} via {part.via}: {part.reason}"
     why = f": {part.reason}" if part.reason and part.reason not in part.after else ""
     return f"[{name}] {_changed(part)}{why}"
 

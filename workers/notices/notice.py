@@ -62,12 +62,13 @@ class Permission(_Strict):
 
 
 class Notice(_Strict):
-    """`id` is the same whenever the same is told again. Of `parts`, a single change has one, and several at once have
+    """`id` is the same whenever the same is told again. An attempt to permit, which changed nothing, has a part whose
+    `after` says what became of it. Of `parts`, a single change has one, and several at once have
     the newest of each scope, `count` entries in all. `proof` tells what came of the change in `parts`. `now` is what
     the switch said when several changes were put together. `switch` is the prefix of its keys."""
 
     id: Annotated[str, Field(min_length=1, max_length=96, pattern=r"^[A-Za-z0-9:._-]+$")]
-    event: Literal["change", "outcome", "several", "permission", "test"]
+    event: Literal["change", "outcome", "attempt", "several", "permission", "test"]
     switch: Text
     parts: Annotated[tuple[Part, ...], Field(max_length=_MOST_PARTS)] = ()
     count: Annotated[int, Field(ge=0, le=2**53)] = 0
@@ -102,8 +103,12 @@ def of_item(switch: str, item: FeedItem, look: FeedLook) -> Notice:
     if outcome is not None:
         pending, verdict = _line(outcome.pending), _line(outcome.verdict)
         proof = Proof(verdict=verdict, waited_ms=outcome.waited_ms, members=outcome.members, pending=pending)
+    part = _part(entry, look)
+    if item.attempt:
+        part = part.model_copy(update={"after": _line(item.attempt)})
+        return Notice(id=entry.entry_id, event="attempt", switch=switch, parts=(part,), count=1)
     event: Literal["change", "outcome"] = "change" if item.is_change else "outcome"
-    return Notice(id=entry.entry_id, event=event, switch=switch, parts=(_part(entry, look),), count=1, proof=proof)
+    return Notice(id=entry.entry_id, event=event, switch=switch, parts=(part,), count=1, proof=proof)
 
 
 def of_several(switch: str, items: Sequence[FeedItem], look: FeedLook) -> Notice:

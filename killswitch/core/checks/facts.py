@@ -41,6 +41,7 @@ class SettingsFacts:
     beat_ms: int = 1000
     rung: str = "auto"
     on_failover: str = "halt"
+    persons: int | None = None
     password_in_url: bool = False
     version: str = ""
     build: str = ""
@@ -196,8 +197,9 @@ class QueueFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All there is to judge. A part that was not asked for is None, and whoever needs it says so. `on_failover` is
-    what is on record. `before_init`: the library will be loaded after this, so that an absent one is no fault."""
+    """All there is to judge. A part that was not asked for is None, and whoever needs it says so. `on_failover` and
+    `persons` are what is on record. `before_init`: the library will be loaded after this, so that an absent one is no
+    fault."""
 
     settings: SettingsFacts
     db: int = 0
@@ -213,6 +215,7 @@ class Facts:
     queue: QueueFacts | None = None
     members: tuple[Member, ...] | None = None
     on_failover: str = ""
+    persons: int = 1
     before_init: bool = False
     unseen: Mapping[str, str] = field(default_factory=dict)
 

@@ -8,7 +8,7 @@ from killswitch.core.checks.facts import Facts
 from killswitch.core.checks.finding import Judged, Unseen, fail, ok, skip, warn
 from killswitch.core.fleet import Member
 
-__all__ = ["failover", "members", "queue", "settings", "versions"]
+__all__ = ["failover", "members", "persons", "queue", "settings", "versions"]
 
 _SHORT_LEASE_MS = 300
 _NAMED = 5
@@ -78,6 +78,21 @@ def failover(facts: Facts) -> Judged:
             f"{recorded}: {_HOLES[recorded]}", "KILLSWITCH_ON_FAILOVER=halt killswitch init, unless it is meant"
         )
     return ok(f"{recorded}: closed until somebody permits again")
+
+
+def persons(facts: Facts) -> Judged:
+    """As many persons have to permit as this tool's settings say."""
+    if facts.members is None:
+        raise facts.why_not("members")
+    recorded, wanted = facts.persons, facts.settings.persons
+    if wanted is not None and recorded < wanted:
+        return fail(f"one person may permit, KILLSWITCH_PERSONS of this tool is {wanted}", "`killswitch init`")
+    if wanted is not None and recorded > wanted:
+        return warn(
+            f"a permission takes {recorded} persons, KILLSWITCH_PERSONS of this tool is {wanted}",
+            "take the setting away, or have two persons run `killswitch init`",
+        )
+    return ok("a permission takes two persons" if recorded == 2 else "one person may permit")
 
 
 def _everyone(facts: Facts) -> tuple[Member, ...]:

@@ -1,11 +1,11 @@
--- Shared by every operation. Loaded first; incarnation.lua and replies.lua follow, then the operations by name.
+-- Shared by every operation. Loaded first; the other shared parts follow, then the operations by name.
 --
 -- Keys are derived from one declared key, KEYS[1] = <prefix>:state or <prefix>:state:<dimension>:<name>, so that a
 -- person with nothing but redis-cli types the very key that SET would take. On Redis Cluster the prefix carries a
 -- hash tag, so all of them live in one slot.
 --
--- The ledger is a hash: epoch, run_id, replid, on_failover, and per scope (`switch` is the switch itself)
---   <scope>:token   what was last recorded under the key (see token())
+-- The ledger is a hash: epoch, run_id, replid, on_failover, persons, and per scope (`switch` is the switch itself)
+--   <scope>:token   what was last recorded under the key (see token()); of what is not accepted, see byhand.lua, with a !
 --   <scope>:epoch   the epoch of that record; also <scope>:actor, :reason, :at_ms, :via, :text
 --
 -- An operation repairs what is in its way: a key of the wrong type is renamed to <key>:damaged:<ms>, never deleted,
@@ -28,7 +28,8 @@ local kept_names, names_kept = {}, 0
 local function names(key)
   local found = kept_names[key]
   if found then return found end
-  local base, scope = string.match(key, '^(.-):state:(.+)$')
+  -- A scope without a dimension is none: `switch` would be taken for the switch.
+  local base, scope = string.match(key, '^(.-):state:([^:]+:.+)$')
   if not base then
     base = string.match(key, '^(.+):state$')
     scope = 'switch'
@@ -40,7 +41,7 @@ local function names(key)
     state = base .. ':state', ledger = base .. ':ledger', audit = base .. ':audit', acks = base .. ':acks',
     workers = base .. ':workers', worker = base .. ':worker:', op = base .. ':op:', journal = base .. ':journal:',
     seals = base .. ':seals', note = base .. ':note',
-    drill = base .. ':drill', drills = base .. ':drills',
+    drill = base .. ':drill', drills = base .. ':drills', approval = base .. ':approval:',
     key = key, scope = scope, token = scope .. ':token', epoch = scope .. ':epoch', text = scope .. ':text',
   }
   if names_kept >= MOST_NAMES then kept_names, names_kept = {}, 0 end
@@ -110,13 +111,13 @@ local function observe(key)
 end
 
 -- A short stand-in for what was observed, its end of life included: exact up to MAX_TEXT bytes, which is far more than
--- anything that permits; of longer ones length and beginning.
+-- anything that permits; of longer ones, and of one that looks as if it had an end, length and digest of the beginning.
 local function token(seen)
   if seen.kind == 'absent' then return 'absent' end
   if seen.kind ~= 'value' then return 'type:' .. seen.text end
   local ends = seen.ends and '@' .. show(seen.ends) or ''
-  if (seen.length or 0) <= MAX_TEXT then return '=' .. seen.text .. ends end
-  return 'long:' .. show(seen.length) .. ':' .. redis.sha1hex(seen.text) .. ends
+  if (seen.length or 0) <= MAX_TEXT and not string.find(seen.text, '@%d+$') then return '=' .. seen.text .. ends end
+  return 'long:' .. show(seen.length or #seen.text) .. ':' .. redis.sha1hex(seen.text) .. ends
 end
 
 local function shown(seen)
@@ -226,13 +227,6 @@ local function recorded(n, scope)
   return { token = values[1] or nil, epoch = to_epoch(values[2]) or 0, text = values[3] or '(nothing)' }
 end
 
--- What a user who may write nothing else said beside its stop, for the seconds that this lasts. Nobody vouches for it.
-local function noted(n, seen)
-  local text = mode_of(seen) == 'ENGAGED' and redis.pcall('GETRANGE', n.note, 0, MAX_TEXT - 1) or ''
-  if failed(text) or text == '' then return '' end
-  return ', noted beside it: ' .. clean(text, '')
-end
-
 -- The drill that is under way, as its text; '' for none. What has no end, or a later one than any drill, another hand wrote:
 -- it neither keeps everybody from drilling nor is it acknowledged.
 local LONGEST_DRILL_MS = 600000
@@ -242,24 +236,6 @@ local function drill_under_way(n)
   if failed(run) or run == '' then return '' end
   local left = redis.call('PTTL', n.drill)
   return left >= 0 and left <= LONGEST_DRILL_MS and run or ''
-end
-
--- A key that was changed by hand gets its epoch and entry from whoever comes by first. Returns the record that holds then.
-local function reconcile(n, scope, seen, now)
-  local was = recorded(n, scope)
-  local is = token(seen)
-  if was.token == is then return was end
-  -- Nothing there and nothing on record: a scope nobody used, or a Redis nobody initialised.
-  if not was.token and seen.kind == 'absent' and (scope ~= 'switch' or counter(n) == 0) then return was end
-  local change = {
-    from = was.text, to = shown(seen), token = is, reason = 'changed by hand' .. noted(n, seen), actor = 'unattributed',
-    via = 'raw',
-  }
-  local ended = tonumber(string.match(was.token or '', '@(%d+)$'))
-  if seen.kind == 'absent' and ended and now >= ended then
-    change.reason, change.actor, change.via = 'the time-boxed permission ran out', 'killswitch', 'expiry'
-  end
-  return { token = is, epoch = record(n, scope, now, change), text = change.to }
 end
 
 -- The life that a worker's row tells of besides the one that wrote it: until when it counts, and its instance name. What

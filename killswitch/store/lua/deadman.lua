@@ -68,7 +68,7 @@ local function settle_deadman(n, now, state)
   end
   local text = "ENGAGED nobody renewed the permission: its dead man's switch ran out"
   local change = { reason = 'nobody renewed the permission', actor = 'killswitch', via = 'expiry' }
-  if put_stop(n, text) then
+  if put_stop(n.state, text) then
     say_engaged(n, now, state, text, change)
   elseif kept[1] ~= show(epoch) .. ' ' .. RAN_OUT then
     change.from, change.to, change.token, change.limit = shown(state), text, token(state), RAN_OUT

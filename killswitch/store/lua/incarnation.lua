@@ -8,11 +8,11 @@ local function policy_of(text)
   return POLICIES[text or ''] and text or 'halt'
 end
 
--- Writes a stop into the state, if this user may. That is asked first: where it may not it would try again with every beat,
+-- Writes a stop into the state, or a scope, if this user may. That is asked first: where it may not it would try again with every beat,
 -- and each refusal goes into the server's log of them.
-local function put_stop(n, text)
-  if redis.acl_check_cmd and not redis.acl_check_cmd('SET', n.state, text) then return false end
-  return not failed(redis.pcall('SET', n.state, text))
+local function put_stop(key, text)
+  if redis.acl_check_cmd and not redis.acl_check_cmd('SET', key, text) then return false end
+  return not failed(redis.pcall('SET', key, text))
 end
 
 local function say_engaged(n, now, state, text, change)
@@ -22,21 +22,20 @@ local function say_engaged(n, now, state, text, change)
   return record(n, 'switch', now, change)
 end
 
--- An entry about the policy: what it became, or that it was followed. It has a scope of its own, since the switch itself
--- did not change.
-local function record_policy(n, now, was, is, reason, actor, via)
+-- An entry about a rule that is on record, on_failover or persons: what it became, or that it was followed. It has a scope of
+-- its own, since the switch itself did not change.
+local function record_rule(n, now, rule, was, is, reason, actor, via)
   local epoch = next_epoch(n, 'switch')
-  mend(now, 'XADD', n.audit, '*', 'epoch', show(epoch), 'scope', 'on_failover', 'from', was, 'to', is, 'reason', reason,
+  mend(now, 'XADD', n.audit, '*', 'epoch', show(epoch), 'scope', rule, 'from', was, 'to', is, 'reason', reason,
     'actor', actor, 'via', via, 'op', '', 'at_ms', show(now))
-  mend(now, 'HSET', n.ledger, 'epoch', show(epoch), 'on_failover', is, 'on_failover:epoch', show(epoch),
-    'on_failover:text', is, 'on_failover:actor', actor, 'on_failover:reason', reason, 'on_failover:via', via,
-    'on_failover:at_ms', show(now))
+  mend(now, 'HSET', n.ledger, 'epoch', show(epoch), rule, is, rule .. ':epoch', show(epoch), rule .. ':text', is,
+    rule .. ':actor', actor, rule .. ':reason', reason, rule .. ':via', via, rule .. ':at_ms', show(now))
 end
 
 -- Trading goes on in a new incarnation, because the policy says so. The switch keeps the epoch of its permission, so that
 -- whoever saw a later stop, which this server may have lost, stays closed; the counter leaps past what was lost.
 local function go_on(n, now, inc, policy, state, epoch)
-  record_policy(n, now, policy, policy, 'incarnation changed: ' .. shown(state) .. ' of epoch ' .. show(epoch)
+  record_rule(n, now, 'on_failover', policy, policy, 'incarnation changed: ' .. shown(state) .. ' of epoch ' .. show(epoch)
     .. ' was carried on', 'killswitch', 'incarnation')
   mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)
   return true
@@ -65,7 +64,7 @@ local function settle_incarnation(n, now, state)
   end
   if permits then
     local text = 'ENGAGED Redis restarted, failed over or lost its record; permit again'
-    if not put_stop(n, text) then
+    if not put_stop(n.state, text) then
       mend(now, 'HSET', n.ledger, 'run_id', '')
       return false
     end
@@ -86,7 +85,7 @@ local function reassert(n, now, state, worker, stopped, epoch)
   if policy_of(ledger_fields(n, { 'on_failover' })[1]) ~= 'reassert' then return nil end
   local text = 'ENGAGED a stop that Redis had lost was put back by ' .. clean(worker, 'a worker')
   text = string.sub(text, 1, MAX_TEXT)
-  if not put_stop(n, text) then
+  if not put_stop(n.state, text) then
     -- A user who may not write the state: as in a new incarnation, nobody's reading confirms the permission any more.
     mend(now, 'HSET', n.ledger, 'run_id', '')
     return nil

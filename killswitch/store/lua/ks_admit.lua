@@ -58,14 +58,16 @@ local function forbidden(n, keys, given, reduces)
     if i > 1 then scopes[i - 1] = of.scope end
   end
   local kept = ledger_fields(n, fields)
-  local mode, code, reason, epoch, pttl, recorded_all = nil, nil, nil, 0, -1, true
+  local mode, code, reason, epoch, pttl, recorded_all, by_hand = nil, nil, nil, 0, -1, true, false
   for i, key in ipairs(keys) do
     local seen, was, its_epoch = observe(key), kept[2 * i + 1] or nil, to_epoch(kept[2 * i + 2]) or 0
     local its_mode, its_code, its_reason = reading(seen, names(key).scope)
     if not mode or STRICTNESS[its_mode] > STRICTNESS[mode] then
       mode, code, reason = its_mode, its_code, its_reason
     end
-    if was ~= token(seen) and (was or seen.kind ~= 'absent') then recorded_all = false end
+    local is = token(seen)
+    if was ~= is and (was or seen.kind ~= 'absent') then recorded_all = false end
+    if was == '!' .. is then by_hand = true end
     epoch = math.max(epoch, its_epoch)
     if i == 1 then pttl = limited(seen.pttl, kept[2], its_epoch) end
   end
@@ -76,6 +78,8 @@ local function forbidden(n, keys, given, reduces)
     closed = { 'incarnation_unknown', 'the server does not tell its run id (INFO refused)' }
   elseif kept[1] ~= run then
     closed = { 'incarnation_changed', 'Redis restarted or failed over since trading was permitted' }
+  elseif by_hand then
+    closed = { 'unapproved', 'it was permitted by hand, and two persons have to permit' }
   elseif not recorded_all then
     closed = { 'unrecorded', 'the state was changed by hand and is being recorded' }
   elseif pttl == 0 then

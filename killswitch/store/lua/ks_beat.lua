@@ -82,6 +82,8 @@ end
 
 redis.register_function('ks_beat', function(keys, args)
   local n = names(keys[1])
+  -- What is first is believed to be the switch: a new incarnation, and what nobody renewed, are settled by it.
+  if n.scope ~= 'switch' then return redis.error_reply('ERR the first key is that of the switch') end
   local now = server_ms()
   local seen_epoch = to_epoch(args[3]) or 0
   local state = observe(keys[1])

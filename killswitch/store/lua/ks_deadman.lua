@@ -30,17 +30,22 @@ redis.register_function('ks_deadman', function(keys, args)
     return redis.error_reply('INCARNATION the server does not tell its run id, so no permission can be bound to it')
   end
   settle_deadman(n, now, state)
-  local current = reconcile(n, 'switch', state, now).epoch
+  local kept = reconcile(n, 'switch', state, now, true)
+  local current = kept.epoch
   if given ~= current or current ~= looked_at then
     return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now, the switch was changed since you looked')
   end
-  if mode_of(state) ~= 'SAFE' then
+  if mode_of(state) ~= 'SAFE' or not accepted(kept) then
     return redis.error_reply('ENDED ' .. show(current) .. ' the switch does not say SAFE, so there is nothing to renew')
   end
   local held = deadman_of(ledger_fields(n, { 'deadman' })[1], current)
   if held and args[8] ~= '1' then
     local left = show(math.ceil(deadman_left(held, now) / 1000))
     return redis.error_reply('ENDED ' .. show(current) .. ' somebody renews it already, and it has ' .. left .. ' s left')
+  end
+  if held and life > held.life and persons_of(n) == 2 then
+    return redis.error_reply('ENDED ' .. show(current) .. ' two persons have to permit, so one can not lengthen it: at most '
+      .. show(held.life) .. ' ms at a time')
   end
   if next_epoch(n, 'switch') >= MAX_EPOCH then return redis.error_reply(EXHAUSTED) end
   local to = 'SAFE (while renewed, ' .. show(math.ceil(life / 1000)) .. ' s at a time)'

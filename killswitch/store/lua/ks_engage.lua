@@ -16,7 +16,7 @@ redis.register_function { function_name = 'ks_engage', flags = { 'allow-oom' }, 
   local now = server_ms()
   local after = { kind = 'value', text = text, pttl = -1 }
   local kept, epoch = pcall(function()
-    if seen then reconcile(n, n.scope, before, now) end
+    if seen then reconcile(n, n.scope, before, now, true) end
     record(n, n.scope, now, { from = shown(before), to = shown(after), token = token(after),
       reason = reason, actor = actor, via = clean(args[4], 'redis-cli'), op = clean(op, '') })
     settle_incarnation(n, now, observe(n.state))

@@ -4,7 +4,8 @@
 -- made by hand can not have been looked at. ttl: the permission ends by itself; 0 or nothing: it does not. Only for the
 -- switch, because an absent scope means "follow the switch", so its expiry would loosen.
 -- Returns the same as ks_engage. Error `EPOCH <current>`: the switch was changed since, nothing was done;
--- that it was tried is put on record.
+-- that it was tried is put on record. Error `APPROVED <epoch>`: two persons have to permit, and this was the first, see
+-- persons.lua.
 
 local LONGEST_MS = 366 * 86400 * 1000
 
@@ -28,13 +29,19 @@ redis.register_function('ks_reset', function(keys, args)
   end
   settle_deadman(n, now, state)
   local before = observe(keys[1])
-  local current = reconcile(n, n.scope, before, now).epoch
+  local current = reconcile(n, n.scope, before, now, true).epoch
   if to_epoch(args[1]) ~= current or current ~= looked_at then
     remark_refusal(n, now, 'reset', args[1], current, reason, actor, op, args[6])
     return redis.error_reply('EPOCH ' .. show(current) .. ' is the epoch now, the switch was changed since you looked')
   end
   if next_epoch(n, n.scope) >= MAX_EPOCH then
     return redis.error_reply(EXHAUSTED)
+  end
+  if persons_of(n) == 2 then
+    local first, so_far = second_person(n, now, 'reset', { what = 'SAFE:' .. show(ttl), epoch = current, reason = reason,
+      actor = actor, op = op, via = args[6] })
+    if not first then return so_far end
+    reason = clean('approved by ' .. first .. ': ' .. reason, reason)
   end
   local after = { kind = 'value', text = 'SAFE', pttl = ttl > 0 and ttl or -1, ends = ttl > 0 and now + ttl or nil }
   local epoch = record(n, n.scope, now, { from = shown(before), to = shown(after), token = token(after), reason = reason,

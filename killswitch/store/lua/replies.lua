@@ -41,8 +41,10 @@ local function answer(nonce, run, confirmed, epochs, rows)
 end
 
 local function row(seen, was)
-  local matches = was.token == token(seen) or (was.token == nil and seen.kind == 'absent')
-  return { seen.kind, seen.text, seen.length or #seen.text, seen.pttl, was.epoch, matches and 1 or 0 }
+  local is = token(seen)
+  local matches = was.token == is or (was.token == nil and seen.kind == 'absent')
+  return { seen.kind, seen.text, seen.length or #seen.text, seen.pttl, was.epoch,
+    matches and 1 or was.token == '!' .. is and 2 or 0 }
 end
 
 -- An entry of the record that is no change: how a wait ended, or what was refused. It gets no epoch of its own and touches

@@ -121,6 +121,22 @@ def test_unrecorded_scope_keeps_closed_and_asks_for_a_beat() -> None:
     assert (found.code, found.unsettled) == (Code.UNRECORDED, True)
 
 
+@pytest.mark.parametrize("number", [0, 2, 3, -1, 7])
+def test_only_one_means_recorded(number: int) -> None:
+    """S7: 2 says that one person did by hand what takes two; any other number is no record either."""
+    found = parse_answer([*GOOD[:5], [[*GOOD_ROW[:5], number]]], 1).rows[0]
+    assert (found.recorded, found.unapproved) == (False, number == 2)
+
+
+def test_what_one_person_permitted_by_hand_stays_closed_and_asks_for_nothing() -> None:
+    """S7: no beat will make it better, so none is asked for; another row that is not recorded is still asked about."""
+    by_hand = StateRow("value", "SAFE", 4, -1, 5, False, True)
+    found = decide(answer(row("SAFE", 5), by_hand), VERSION, ("a:b",), 0, 0)
+    assert (found.mode, found.code, found.unsettled) == (Mode.ENGAGED, Code.UNAPPROVED, False)
+    stopped = decide(answer(row("ENGAGED x", 5), by_hand), VERSION, ("a:b",), 0, 0)
+    assert (stopped.code, stopped.unsettled) == (Code.ENGAGED, False)
+
+
 @pytest.mark.parametrize(("pttl", "limit"), [(-1, None), (1, 1), (5, 5)])
 def test_only_minus_one_means_without_limit(pttl: int, limit: int | None) -> None:
     """What is left of a permission bounds what a worker may believe."""

@@ -72,6 +72,7 @@ def test_a_worker_that_has_seen_more_than_what_it_follows_tells_of_a_ledger_that
 
 CASES: dict[Difference, tuple[FleetStatus, LastChanges, str]] = {
     Difference.UNRECORDED: (status(switch=state(recorded=False)), last(entry()), "switch"),
+    Difference.UNAPPROVED: (status(switch=state(recorded=False, unapproved=True)), last(entry()), "switch"),
     Difference.VOID: (status(confirmed=False), last(entry()), "switch"),
     Difference.REFUSED: (status(trouble=(Code.REDIS_OOM, "OOM")), last(entry()), "switch"),
     Difference.NO_ENTRY: (status(), last(), "switch"),
@@ -127,6 +128,14 @@ def test_the_policy_of_a_fail_over_is_compared_like_a_scope_of_its_own() -> None
     assert found(status(on_failover="resume"), last(entry(), policy)) == []
     assert found(status(), last(entry(), policy)) == [(Difference.OTHER_ENTRY, "on_failover")]
     assert found(status(on_failover="resume"), last(entry())) == [(Difference.NO_ENTRY, "on_failover")]
+
+
+def test_how_many_persons_permit_is_compared_like_that_too() -> None:
+    """A ledger that was made to forget that two have to is found beside the record."""
+    rule = entry(scope="persons", epoch=5, before="1", after="2")
+    assert found(status(persons=2), last(entry(), rule)) == []
+    assert found(status(), last(entry(), rule)) == [(Difference.OTHER_ENTRY, "persons")]
+    assert found(status(persons=2), last(entry())) == [(Difference.NO_ENTRY, "persons")]
 
 
 def test_a_record_that_was_not_read_to_its_beginning_is_not_called_empty() -> None:

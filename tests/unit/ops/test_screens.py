@@ -64,6 +64,34 @@ def test_after_a_fail_over_it_is_said_that_the_stop_of_a_scope_may_be_lost(via: 
     assert ("killswitch audit list" in text) == told
 
 
+def test_two_persons_are_told_and_whom_the_second_has_to_follow() -> None:
+    """S7: the rule, and each approval that waits, of the switch and of a scope; SAFE by hand is not called pending."""
+    scopes = (
+        engaged("bad prices", scope="a:b", epoch=9, approved_by="bob", approved_what="REDUCING"),
+        state(scope="c:d"),
+    )
+    picture = status(switch=engaged(approved_by="alice", approved_what="SAFE:0"), scopes=scopes, persons=2)
+    text = " ".join(" ".join(status_lines(picture, "1.0", PLAIN, 80)).split())
+    assert "a permission takes two persons" in text
+    assert "alice has approved trading, epoch 8; it takes another person" in text
+    assert "bob has approved reducing orders of a:b, epoch 9; it takes another person" in text
+    assert "persons" not in "".join(status_lines(status(), "1.0", PLAIN))
+    by_hand = headline(status(switch=state(recorded=False), persons=2))
+    assert by_hand[0].startswith("SAFE was written by hand; what loosens opens nothing")
+
+
+def test_what_one_person_lifted_by_hand_is_not_shown_as_permitted() -> None:
+    """S7: neither the switch nor a scope, although the key says so."""
+    refused = state(recorded=False, unapproved=True, actor="unattributed", why="by hand")
+    lines = status_lines(status(switch=refused, persons=2), "1.0", PLAIN)
+    assert lines[0] == "SAFE was written by hand, and opens nothing: two persons have to permit"
+    assert "epoch 7, not accepted, by unattributed" in lines[1]
+    gone = state(scope="a:b", text="(absent)", recorded=False, unapproved=True)
+    row = next(line for line in status_lines(status(scopes=(gone,), persons=2), "1.0", PLAIN) if line.startswith("a:b"))
+    assert "ENGAGED" in row
+    assert "lifted by hand" in row
+
+
 def test_a_change_that_is_not_on_record_has_not_the_name_of_the_one_before() -> None:
     """Who made the last recorded change did not make this one."""
     lines = status_lines(status(switch=state(recorded=False)), "1.0", PLAIN)

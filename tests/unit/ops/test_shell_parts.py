@@ -57,6 +57,7 @@ def test_exit_codes_are_distinct_and_explained() -> None:
         "FAILED": 5,
         "VIOLATED": 6,
         "UNSEALED": 7,
+        "PENDING": 8,
         "UNREACHABLE": 69,
         "INTERNAL": 70,
         "UNWRITTEN": 74,

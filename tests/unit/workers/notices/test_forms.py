@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,6 +51,20 @@ def test_change_is_told_whole() -> None:
         "actor": "alice", "via": "command", "at_ms": 1_700_000_000_007, "at": "2023-11-14 22:13:20.007Z",
         "text": "[killswitch] ENGAGED fat finger (was SAFE), epoch 7, by alice via command",
     }  # fmt: skip
+
+
+def test_an_attempt_is_told_as_one_and_not_as_a_change() -> None:
+    """Who was refused, or has approved as the first of two, changed nothing: no mode, and no state that it became."""
+    entry = replace(change(7).entry, before="", after="", reason="checked", actor="bob")
+    found = generic(
+        told(FeedItem(entry, is_change=False, attempt="reset was refused: 6 is not the current epoch"), "k")
+    )
+    assert (found["event"], found["attempt"]) == ("attempt", "reset was refused: 6 is not the current epoch")
+    assert not {"mode", "to", "from"} & set(found)
+    text = "[k] reset was refused: 6 is not the current epoch; epoch 7, by bob via command: checked"
+    assert found["text"] == text
+    several = of_several("k", [FeedItem(entry, is_change=False, attempt="x")] * 9, look(change(7)))
+    assert "9 entries at once, the switch says" in generic(several)["text"]
 
 
 @pytest.mark.parametrize(
