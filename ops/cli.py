@@ -97,7 +97,8 @@ def cli(full: bool) -> None:
     killswitch reset --reason "checked"                permit trading again
 
     Exit codes: 0 done (with --wait: proved quiet), 1 refused, 2 wrong usage or settings, 3 engaged but not proved
-    quiet, 4 fenced, 5 a check failed, 6 the record was altered, 69 Redis unreachable.
+    quiet, 4 fenced, 5 a check failed, 6 the record was altered, 7 changes unsealed, 8 approved by the first of two
+    persons, 69 Redis unreachable.
     """
 
 

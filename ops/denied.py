@@ -43,6 +43,9 @@ def denied(command: str, reason: str) -> tuple[str, str]:
     else:
         text = f"Redis refused {what} to the user {user}"
     undone = "; nothing was done" if first in ("NOAUTH", "WRONGPASS") or command in _UNDONE else ""
+    if "may not permit as" in reason:
+        hint = "--actor NAME, or KILLSWITCH_ACTOR=NAME, of the person whose user this is"
+        return f"{text}{undone} ({reason})", hint
     roles = roles_for(command)
     may = f"the roles that may are {', '.join(roles)}: " if roles else ""
     hint = f"{may}name a user of one in KILLSWITCH_REDIS_URL, with its password in KILLSWITCH_REDIS_PASSWORD"

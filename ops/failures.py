@@ -100,7 +100,10 @@ def report(error: BaseException, *, full: bool = False, command: str = "") -> Ex
     if isinstance(error, ApprovalPending):
         console.trouble("approved", error.reason, "warn")
         pending = {"epoch": error.epoch, "approved_by": error.who}
-        return _failed(Exit.PENDING, "approval_pending", error.reason, (), pending)
+        hint = (
+            "the second person gives the same command, with the same epoch and limits, under a name of his own: --actor"
+        )
+        return _failed(Exit.PENDING, "approval_pending", error.reason, (hint,), pending)
     if isinstance(error, AnchorUnavailable):
         return fail(Exit.UNREACHABLE, "anchor_unavailable", str(error), place=error.place)
     if isinstance(error, NotAsAnchored):
@@ -123,4 +126,8 @@ def report(error: BaseException, *, full: bool = False, command: str = "") -> Ex
 def _conflict(current: int, given: int | None) -> str:
     if given is None:
         return f"this loosens, so it needs the epoch that you looked at; it is {current} now"
+    if given == current:
+        return (
+            f"what was changed by hand is on record, as epoch {current}, only since this call: look at it, then again"
+        )
     return f"epoch {given} is not current, it is {current} now: somebody changed the switch since you looked"

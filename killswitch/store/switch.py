@@ -28,6 +28,7 @@ STOPWORD = "ENGAGED by a user who may only stop"
 _NOTE_MS = 10_000
 _EPOCH_ERROR = re.compile(r"EPOCH (\d+) ?(.*)")
 _APPROVED_ERROR = re.compile(r"APPROVED (\d{1,16}) (\S+) (\S+) (.*)")
+_VOID = re.compile(r"(?<= whose approval of )\S+(?= is void)")
 _ANOTHER = "another person has to ask for the same, at this epoch, within the hour"
 _ENDED_ERROR = re.compile(r"ENDED (\d{1,16}) (.*)")
 _PLACE = " script: "  # some servers add where in the library an error was raised
@@ -264,8 +265,11 @@ def _approved() -> Iterator[None]:
         match = _APPROVED_ERROR.search(refused.reason)
         if match is None:
             raise
-        how = f"{match[2]} {match[4].split(_PLACE)[0]} ({approval_words(match[3])})"
-        raise ApprovalPending(int(match[1]), match[2], f"{how}, and nothing is permitted yet: {_ANOTHER}") from None
+        how = _VOID.sub(lambda other: approval_words(other[0]), match[4].split(_PLACE)[0])
+        rule = match[3].startswith(("persons:", "on_failover:"))
+        so_far = "nothing is changed yet" if rule else "nothing is permitted yet"
+        text = f"{match[2]} {how} ({approval_words(match[3])}), and {so_far}: {_ANOTHER}"
+        raise ApprovalPending(int(match[1]), match[2], text) from None
 
 
 @contextmanager

@@ -40,6 +40,8 @@ def command(actor: str | None) -> Exit:
             f"KILLSWITCH_ON_FAILOVER={report.on_failover} is on record: after a restart or fail-over of Redis trading "
             "goes on, and an engagement that Redis lost may be undone by it"
         )
+    if report.persons == 1 and control.settings.persons == 1:
+        console.say("one person may permit")
     if report.persons > 1:
         console.say('a permission takes two persons: killswitch reset --reason "..." by one, then by another')
     console.result({**plain(report), "exit_code": int(Exit.DONE)})

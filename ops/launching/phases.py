@@ -55,7 +55,7 @@ def reaching() -> Iterator[None]:
         text = f"the switch was changed meanwhile: it is at epoch {error.current} now, not {error.given}"
         raise LaunchStopped(text, details=["`killswitch status` shows who did it and why"]) from None
     except ApprovalPending as error:
-        hint = "another person runs the same launch with --permit: it finds all the rest done"
+        hint = "no engine was placed; another person runs the same launch, with --permit and a name of his own"
         raise LaunchStopped(str(error), Exit.PENDING, [hint]) from None
     except (StoreUnavailable, StoreRefused) as error:
         code = Exit.UNREACHABLE if isinstance(error, StoreUnavailable) else Exit.FAILED

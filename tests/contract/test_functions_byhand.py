@@ -14,7 +14,7 @@ from tests.support.library import Library
 from tests.support.waiting import eventually
 
 SCOPE = "symbol:EURUSD"
-PUT_BACK = "ENGAGED permitted by hand, and two persons have to permit"
+PUT_BACK = "ENGAGED a permission by hand was refused: it takes two persons"
 Deed = Callable[[Library], object]
 
 
@@ -143,7 +143,7 @@ def test_a_stop_over_what_was_done_by_hand_is_recorded_as_ever(guarded: Library)
     done = guarded.engage("after it")
     assert guarded.get() == "ENGAGED after it"
     first, second = guarded.changes()[before:]
-    assert (first["reason"], first["to"]) == ("by hand, and two persons have to permit", "SAFE")
+    assert (first["reason"], first["to"]) == ("by hand, and two persons have to permit", "SAFE, not accepted")
     assert (second["to"], int(second["epoch"])) == ("ENGAGED after it", done.epoch)
     answer = guarded.beat()
     assert answer.rows[0].recorded
@@ -222,7 +222,7 @@ def test_who_may_not_write_the_state_keeps_it_closed_by_the_record_alone(guarded
         assert (found.mode, found.code, found.unsettled) == (Mode.ENGAGED, Code.UNAPPROVED, False)
     assert library.get() == "SAFE"
     (entry,) = library.changes()[before:]
-    assert (entry["to"], entry["reason"]) == ("SAFE", "by hand, and two persons have to permit")
+    assert (entry["to"], entry["reason"]) == ("SAFE, not accepted", "by hand, and two persons have to permit")
     with pytest.raises(Blocked) as blocked:
         library.admit(library.ledger_epoch())
     assert blocked.value.code is Code.UNAPPROVED

@@ -92,7 +92,9 @@ def test_both_have_to_ask_for_the_same(stopped: Library) -> None:
     """S7: a permission for an hour is not one without an end, and one to reduce is none to trade."""
     epoch = epoch_of(stopped)
     pending(stopped, "alice", epoch, ttl_ms=HOUR_MS)
-    assert "something else than alice, whose approval of SAFE:3600000 is void" in str(pending(stopped, "bob", epoch))
+    assert "something else than alice, whose approval of trading for 3600 s is void" in str(
+        pending(stopped, "bob", epoch)
+    )
     with pytest.raises(ApprovalPending):
         stopped.switch.reduce(None, "less", "carol", epoch, "", "test")
     pending(stopped, "alice", epoch, ttl_ms=HOUR_MS)

@@ -16,7 +16,7 @@ from tests.support.shell import Shell
 from tests.support.switch import STATE, Switch
 from tests.support.waiting import eventually
 
-PUT_BACK = "ENGAGED permitted by hand, and two persons have to permit"
+PUT_BACK = "ENGAGED a permission by hand was refused: it takes two persons"
 
 
 def epoch_of(switch: Switch) -> str:

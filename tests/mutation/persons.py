@@ -81,6 +81,12 @@ MUTANTS = (
         "a user that is one person approves in another's name",
     ),
     Mutant(
+        "one-person-has-no-role", "P8", "killswitch/core/checks/rights.py",
+        'own = (f"~{prefix}:worker:", f"~{prefix}:approval:")', 'own = (f"~{prefix}:worker:",)',
+        ("tests/unit/core/test_rights.py",),
+        "preflight says of a fleet whose operators are one person each that no user has a role",
+    ),
+    Mutant(
         "lifted-by-one", "S7", _POLICY, "    if persons == 2 and not tightens then", "    if false then",
         (_OF_RULES, "-k", "takes_two_to_lift"),
         "one person lifts the rule, and permits",

@@ -30,11 +30,11 @@ _USERS_SHOWN = 16
 
 
 def _grant(words: Iterable[str], prefix: str) -> frozenset[str]:
-    """The words that matter, alike whoever writes them: a pattern of worker ids is any pattern, reading and writing is
-    the whole right to a key, and selecting a database is no right of its own."""
-    row = f"~{prefix}:worker:"
+    """The words that matter, alike whoever writes them: a pattern of worker ids is any pattern and a person any person,
+    reading and writing is the whole right to a key, and selecting a database is no right of its own."""
+    own = (f"~{prefix}:worker:", f"~{prefix}:approval:")
     told = (f"~{word[4:]}" if word.startswith("%RW~") else word for word in words if word not in ("-@all", "+select"))
-    return frozenset(f"{row}^" if word.startswith(row) else word for word in told)
+    return frozenset(next((f"{row}^" for row in own if word.startswith(row)), word) for word in told)
 
 
 def grants_of_role(name: str, prefix: str) -> Grants:

@@ -38,9 +38,9 @@ end
 -- reading holds then.
 local function not_accepted(n, scope, seen, was, now, keep)
   local is = token(seen)
-  local change = { from = was.text, to = shown(seen), token = '!' .. is, reason = 'by hand, and two persons have to permit',
+  local change = { from = was.text, to = shown(seen) .. ', not accepted', token = '!' .. is, reason = 'by hand, and two persons have to permit',
     actor = 'unattributed', via = 'raw' }
-  local text = 'ENGAGED permitted by hand, and two persons have to permit'
+  local text = 'ENGAGED a permission by hand was refused: it takes two persons'
   local key = scope == 'switch' and n.state or n.state .. ':' .. scope
   if not keep and put_stop(key, text) then
     change.to, change.token = text, '=' .. text
