@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -261,3 +262,29 @@ def test_without_a_record_a_first_permission_by_hand_needs_nobody(library: Libra
     library.set_raw("SAFE")
     library.beat()
     assert library.verdict().mode is Mode.ENGAGED, "of an unknown incarnation"
+
+
+OF_A_SCOPE: dict[str, Deed] = {
+    "engage": lambda library: library.engage("x", scope="a:b"),
+    "reduce": lambda library: library.reduce(scope="a:b"),
+    "a reset that is refused": lambda library: library.reset(99, scope="a:b"),
+}
+
+
+@pytest.mark.parametrize("persons", [1, 2])
+@pytest.mark.parametrize("deed", OF_A_SCOPE.values(), ids=OF_A_SCOPE)
+def test_a_permission_from_before_a_restart_is_not_confirmed_by_way_of_a_scope(
+    library: Library, deed: Deed, persons: int
+) -> None:
+    """P9, P10, S7: a stop that lies over it gets its epoch before the new incarnation is believed, so that SAFE written
+    over that again is a change by hand, and not the permission that is on record."""
+    library.permit()
+    library.raw("HSET", library.keys.ledger, "persons", persons, "run_id", "another")
+    library.set_raw("ENGAGED")
+    with suppress(EpochConflict):
+        deed(library)
+    library.set_raw("SAFE")
+    assert library.verdict().mode is Mode.ENGAGED
+    library.beat()
+    assert library.verdict().mode is (Mode.SAFE if persons == 1 else Mode.ENGAGED)
+    assert [entry["via"] for entry in library.changes() if entry["scope"] == "switch"].count("raw") == 2

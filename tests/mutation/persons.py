@@ -81,6 +81,12 @@ MUTANTS = (
         "a user that is one person approves in another's name",
     ),
     Mutant(
+        "believed-before-it-is-recorded", "P9 P10 S7", "killswitch/store/lua/incarnation.lua",
+        "  elseif kept[1] and (was.token or state.kind ~= 'absent') then\n", "  elseif false then\n",
+        (_OF_HANDS, "-k", "by_way_of_a_scope"),
+        "a stop of a scope confirms what permitted before a restart, and SAFE by hand opens without an entry",
+    ),
+    Mutant(
         "one-person-has-no-role", "P8", "killswitch/core/checks/rights.py",
         'own = (f"~{prefix}:worker:", f"~{prefix}:approval:")', 'own = (f"~{prefix}:worker:",)',
         ("tests/unit/core/test_rights.py",),

@@ -1,13 +1,6 @@
 -- What was changed past the functions, with SET or DEL: it gets its epoch and its entry, and where two persons have to
 -- permit it does not permit.
 
--- What a user who may write nothing else said beside its stop, for the seconds that this lasts. Nobody vouches for it.
-local function noted(n, seen)
-  local text = mode_of(seen) == 'ENGAGED' and redis.pcall('GETRANGE', n.note, 0, MAX_TEXT - 1) or ''
-  if failed(text) or text == '' then return '' end
-  return ', noted beside it: ' .. clean(text, '')
-end
-
 local STRICTNESS_OF = { SAFE = 0, REDUCING = 1, ENGAGED = 2 }
 
 -- How strict a scope is by what lies there, and by what is on record. An absent scope follows the switch.
@@ -68,14 +61,7 @@ local function reconcile(n, scope, seen, now, keep)
   if was.token == '!' .. is or (persons_of(n) == 2 and loosens(n, scope, seen, was.token)) then
     return not_accepted(n, scope, seen, was, now, keep)
   end
-  local change = {
-    from = was.text, to = shown(seen), token = is, reason = 'changed by hand' .. noted(n, seen), actor = 'unattributed',
-    via = 'raw',
-  }
-  local ended = tonumber(string.match(was.token or '', '@(%d+)$'))
-  if seen.kind == 'absent' and ended and now >= ended then
-    change.reason, change.actor, change.via = 'the time-boxed permission ran out', 'killswitch', 'expiry'
-  end
+  local change = found_changed(n, seen, was, now)
   return { token = is, epoch = record(n, scope, now, change), text = change.to }
 end
 

@@ -227,6 +227,26 @@ local function recorded(n, scope)
   return { token = values[1] or nil, epoch = to_epoch(values[2]) or 0, text = values[3] or '(nothing)' }
 end
 
+-- What a user who may write nothing else said beside its stop, for the seconds that this lasts. Nobody vouches for it.
+local function noted(n, seen)
+  local text = mode_of(seen) == 'ENGAGED' and redis.pcall('GETRANGE', n.note, 0, MAX_TEXT - 1) or ''
+  if failed(text) or text == '' then return '' end
+  return ', noted beside it: ' .. clean(text, '')
+end
+
+-- The change of which nothing is known but what lies there now: by a hand, or because a time limit came.
+local function found_changed(n, seen, was, now)
+  local change = {
+    from = was.text, to = shown(seen), token = token(seen), reason = 'changed by hand' .. noted(n, seen),
+    actor = 'unattributed', via = 'raw',
+  }
+  local ended = tonumber(string.match(was.token or '', '@(%d+)$'))
+  if seen.kind == 'absent' and ended and now >= ended then
+    change.reason, change.actor, change.via = 'the time-boxed permission ran out', 'killswitch', 'expiry'
+  end
+  return change
+end
+
 -- The drill that is under way, as its text; '' for none. What has no end, or a later one than any drill, another hand wrote:
 -- it neither keeps everybody from drilling nor is it acknowledged.
 local LONGEST_DRILL_MS = 600000

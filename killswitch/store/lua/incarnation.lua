@@ -72,6 +72,9 @@ local function settle_incarnation(n, now, state)
   elseif kept[1] and was.token == token(state) then
     record(n, 'switch', now, { from = was.text, to = shown(state), token = was.token,
       reason = 'incarnation changed', actor = 'killswitch', via = 'incarnation' })
+  elseif kept[1] and (was.token or state.kind ~= 'absent') then
+    -- Recorded before the incarnation is: or what permitted before it would be confirmed, and a later SAFE by hand that one.
+    record(n, 'switch', now, found_changed(n, state, was, now))
   end
   mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)
   return true
