@@ -26,6 +26,12 @@ def shell(switch: Switch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     return Shell(switch.url, folder, monkeypatch, capsys)
 
 
+@pytest.fixture(autouse=True)
+def settled(switch: Switch) -> None:
+    """What seals the permission that a test begins with has ended: it would go on to seal what the test does."""
+    switch.settled()
+
+
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who ends waits for its sealing however busy the machine is."""
