@@ -126,8 +126,6 @@ def report(error: BaseException, *, full: bool = False, command: str = "") -> Ex
 def _conflict(current: int, given: int | None) -> str:
     if given is None:
         return f"this loosens, so it needs the epoch that you looked at; it is {current} now"
-    if given == current:
-        return (
-            f"what was changed by hand is on record, as epoch {current}, only since this call: look at it, then again"
-        )
+    if given == current:  # given by this very call, so nobody can have looked at it
+        return f"what lies there is on record, as epoch {current}, only since this call: look at it, then name it again"
     return f"epoch {given} is not current, it is {current} now: somebody changed the switch since you looked"

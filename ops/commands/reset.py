@@ -72,7 +72,12 @@ def _ask(control: Controller, scope: Scope | None) -> int | Exit | None:
     show_state(status, scope)
     epoch = state.epoch if state else 0
     what = f"scope {scope}" if scope else "the whole fleet"
-    if click.confirm(f"\nPermit trading again for {what}, undoing epoch {epoch}?", default=False, err=True):
+    asked = f"Permit trading again for {what}, undoing epoch {epoch}?"
+    if status.persons > 1:
+        asked = (
+            f"Approve, as one of the two persons it takes, to permit trading again for {what}, undoing epoch {epoch}?"
+        )
+    if click.confirm(f"\n{asked}", default=False, err=True):
         return epoch
     console.tell("nothing was done")
     return None

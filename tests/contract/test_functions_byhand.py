@@ -257,13 +257,6 @@ def test_what_is_not_accepted_is_neither_renewed_nor_reduced_by_one(guarded_real
     assert library.verdict().mode is Mode.ENGAGED
 
 
-def test_without_a_record_a_first_permission_by_hand_needs_nobody(library: Library) -> None:
-    """Two persons are a rule that somebody puts on record; a Redis that nobody initialised has none."""
-    library.set_raw("SAFE")
-    library.beat()
-    assert library.verdict().mode is Mode.ENGAGED, "of an unknown incarnation"
-
-
 OF_A_SCOPE: dict[str, Deed] = {
     "engage": lambda library: library.engage("x", scope="a:b"),
     "reduce": lambda library: library.reduce(scope="a:b"),

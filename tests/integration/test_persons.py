@@ -81,6 +81,15 @@ def test_what_one_person_writes_by_hand_opens_no_gate(guarded: Switch, shell: Sh
     assert text_of(guarded) == "ENGAGED by hand"
 
 
+def test_an_epoch_that_is_given_by_the_call_itself_is_told_as_that(guarded: Switch, shell: Shell) -> None:
+    """P8: never "N is not current, it is N": what a hand wrote had no epoch before, so nobody can have looked at it."""
+    epoch = int(epoch_of(guarded))
+    guarded.raw("SET", STATE, "SAFE")
+    done = shell.run("reset", "--epoch", str(epoch + 1), "--reason", "guessed", "--actor", "alice")
+    assert done.code == 1
+    assert f"what lies there is on record, as epoch {epoch + 1}, only since this call" in " ".join(done.err.split())
+
+
 def test_the_rule_is_lifted_by_two(guarded: Switch, shell: Shell) -> None:
     """S7: init without a word about it leaves it; with one it takes two persons, and one is told so."""
     assert shell.run("init", "--output", "json").json["persons"] == 2

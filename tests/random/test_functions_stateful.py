@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from killswitch import EpochConflict
 from killswitch.core.endpoint import parse_url
 from killswitch.store.wire import connect
 from tests.evidence import record
+from tests.random import stateful
 from tests.random.switch_machine import SwitchMachine
 from tests.support.library import Library
 from tests.support.server import RealServer
@@ -25,18 +22,7 @@ def test_nothing_under_any_key_keeps_the_switch_from_its_promises(module_server:
     wire = connect(parse_url(module_server.unix_url), 5.0)
     SwitchMachine.wire = wire
     try:
-        run_state_machine_as_test(
-            SwitchMachine,
-            settings=settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=STEPS,
-                deadline=None,
-                derandomize="CI" in os.environ,
-                suppress_health_check=list(HealthCheck),
-                phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking takes minutes on a real server
-                report_multiple_bugs=False,
-            ),
-        )
+        stateful.run(SwitchMachine, EXAMPLES, STEPS)
     finally:
         wire.close()
     record.record(

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
-
 from killswitch.core.endpoint import parse_url
 from killswitch.store.wire import connect
 from tests.evidence import record
+from tests.random import stateful
 from tests.random.persons_machine import PersonsMachine
 from tests.support.server import RealServer
 
@@ -22,18 +18,7 @@ def test_no_order_of_events_lets_one_person_permit(module_server: RealServer) ->
     wire = connect(parse_url(module_server.unix_url), 5.0)
     PersonsMachine.caller = wire
     try:
-        run_state_machine_as_test(
-            PersonsMachine,
-            settings=settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=STEPS,
-                deadline=None,
-                derandomize="CI" in os.environ,
-                suppress_health_check=list(HealthCheck),
-                phases=(Phase.explicit, Phase.reuse, Phase.generate),
-                report_multiple_bugs=False,
-            ),
-        )
+        stateful.run(PersonsMachine, EXAMPLES, STEPS)
     finally:
         wire.close()
     record.record("random", test="two persons, stateful", server=module_server.kind, examples=EXAMPLES, steps=STEPS)
