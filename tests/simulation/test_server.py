@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import itertools
+from typing import Any
 
+import pytest
 from hypothesis import example, given, reject, settings
 
 from killswitch import clock
 from killswitch.store.functions import library_source
-from tests.simulation.differential import Pair, compare
+from tests.simulation import differential
+from tests.simulation.differential import Inconclusive, Pair, compare, twin
 from tests.simulation.steps import STATE, Words, resolved, sequences
 from tests.support.server import RealServer
 
@@ -66,3 +71,25 @@ def test_a_permission_with_a_limit_ends_in_the_same_millisecond_as_on_a_real_ser
         pair.compare_contents()
 
     assert compare(module_server.socket_path, SOURCE, STATE, action)
+
+
+def test_a_command_that_meets_two_milliseconds_is_compared_only_where_it_never_asks_for_the_time(
+    module_server: RealServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a library takes milliseconds to load, that is compared all the same; what asks for the time is not."""
+    told = itertools.count()
+
+    def slowly(reply: Any) -> int:
+        return int(reply[0]) * 1000 + int(reply[1]) // 1000 + next(told) % 2 * 60_000  # before, after, before, ...
+
+    with contextlib.closing(twin(module_server.socket_path, SOURCE, STATE)) as pair:
+        pair.run(("APPEND", "k:ends", "x"))
+        monkeypatch.setattr(differential, "_milliseconds", slowly)
+        pair.run(("FUNCTION", "FLUSH"))
+        assert pair.run(("GET", "k:ends")) == b"x"
+        for words in (("FCALL", "ks_read", 1, STATE, "n"), ("SET", "k:ends", "x", "PX", 5), ("PTTL", "k:ends")):
+            with pytest.raises(Inconclusive):
+                pair.run(words)
+        pair.server.execute(pair.session, ("SET", "k:ends", "x", "PX", 30_000))
+        with pytest.raises(Inconclusive):  # whether it is still there depends on the time
+            pair.run(("GET", "k:ends"))
