@@ -26,7 +26,9 @@ Take = Callable[[Queue, Control], tuple[Exit, dict[str, object]]]
 @pytest.fixture
 def take(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Take:
     """Takes all engines of a queue that follows a script down."""
-    monkeypatch.setattr(stopping, "sleep", lambda _s: None)
+    slept_s: list[float] = []
+    monkeypatch.setattr(stopping, "sleep", slept_s.append)
+    monkeypatch.setattr(stopping, "now_ns", lambda: int(sum(slept_s) * 1e9))
     monkeypatch.setattr(queues, "connect", lambda _url: contextlib.nullcontext())
     monkeypatch.setattr(down, "closing", lambda made: made)
 

@@ -46,7 +46,8 @@ def utc(time_ns: int) -> str:
 
 def fall_bp(ticks: Sequence[Tick], clock: str) -> float:
     """How far the mid price fell within the 5 minutes from `clock` on, in hundredths of a percent."""
-    rest = [tick for tick in ticks if utc(tick.time_ns) >= clock]
+    begin_s = datetime.fromisoformat(f"{clock}+00:00").timestamp()
+    rest = [tick for tick in ticks if tick.time_ns >= begin_s * 1e9]
     mids = [(tick.bid + tick.ask) / 2 for tick in rest if tick.time_ns <= rest[0].time_ns + 300_000_000_000]
     return (mids[0] - min(mids)) / mids[0] * 10_000
 
