@@ -16,6 +16,7 @@ from killswitch.core.checks.rights import (
     NAMED_AFTER,
     Grants,
     abilities,
+    approving,
     grants_of_user,
     role_that_fits,
     what_differs,
@@ -102,9 +103,10 @@ def look_at_rights(caller: Caller, keys: Keys) -> RightsFacts:
         default = _flags(_user(caller, "default"))
         listed = caller.call("ACL", "USERS")
         names = [as_text(name) for name in listed][:_USERS_MAX] if isinstance(listed, list) else []
-        grants = {name: _grants(_user(caller, name), keys.prefix) for name in names}
+        told = {name: _user(caller, name) for name in names}
     except StoreRefused as error:
         return RightsFacts(user, default=default, refused=f"ACL GETUSER was refused: {error.reason[:_TEXT_MAX]}")
+    grants = {name: _grants(user_told, keys.prefix) for name, user_told in told.items()}
     users = {name: role_that_fits(found, keys.prefix) for name, found in grants.items()}
     called = {name: name.removeprefix(NAMED_AFTER) for name in names if name.startswith(NAMED_AFTER)}
     odd = {
@@ -112,8 +114,8 @@ def look_at_rights(caller: Caller, keys: Keys) -> RightsFacts:
         for name, role in called.items()
         if role in ROLES and users[name] != role
     }
-    may = {} if users.get(user) else _may(caller, user, keys.prefix)
-    return RightsFacts(user, users, odd, may, default)
+    may = {} if users.get(user) else {name: _dry(caller, user, words) for name, words in abilities(keys.prefix).items()}
+    return RightsFacts(user, users, odd, may, default, _anybody(caller, told, keys.prefix))
 
 
 def _user(caller: Caller, name: str) -> Mapping[str, object]:
@@ -134,15 +136,29 @@ def _grants(user: Mapping[str, object], prefix: str) -> Grants:
     return grants_of_user((" ".join(as_text(part.get(word)) for word in _GRANT) for part in parts), prefix)
 
 
-def _may(caller: Caller, user: str, prefix: str) -> dict[str, bool | None]:
-    """What somebody without a role may do, by ACL DRYRUN: it answers OK, or the refusal as a text."""
-    found: dict[str, bool | None] = {}
-    for name, command in abilities(prefix).items():
-        try:
-            found[name] = as_text(caller.call("ACL", "DRYRUN", user, *command)) == "OK"
-        except StoreRefused:  # not allowed, or a command that this server does not know
-            found[name] = None
-    return found
+def _dry(caller: Caller, name: str, words: tuple[str, ...]) -> bool | None:
+    """Whether somebody may do that, by ACL DRYRUN, which answers OK or the refusal as a text. None: it was refused, or is
+    about a command that this server does not know."""
+    try:
+        return as_text(caller.call("ACL", "DRYRUN", name, *words)) == "OK"
+    except StoreRefused:
+        return None
+
+
+def _anybody(caller: Caller, told: Mapping[str, Mapping[str, object]], prefix: str) -> tuple[str, ...] | None:
+    """Who may approve in every person's name; None where that was not told. An administrator could make a user of any
+    name, and is left out, unless it asks for no password."""
+    found = []
+    for name, user in told.items():
+        flags = _flags(user) or ()
+        if "on" not in flags:
+            continue
+        may = _dry(caller, name, approving(prefix))
+        if may is None:
+            return None
+        if may and ("nopass" in flags or not _dry(caller, name, abilities(prefix)["ACL SETUSER"])):
+            found.append(name)
+    return tuple(found)
 
 
 def look_at_sentinels(endpoint: Endpoint, limit_s: float) -> tuple[SentinelFacts, ...]:

@@ -107,6 +107,34 @@ def test_preflight_fails_where_the_record_does_not_ask_for_them(switch: Switch, 
     assert shell.run("preflight", "--only", "persons", persons="2").code == 0
 
 
+def test_preflight_names_who_could_approve_as_two(guarded: Switch, shell: Shell) -> None:
+    """A user that several share, and one without a password; not the administrator, nor a person, nor who is off."""
+
+    def found() -> str:
+        done = shell.run("preflight", "--only", "persons", "--output", "json", redis_url=url)
+        (finding,) = done.json["findings"]
+        assert (
+            (finding["verdict"] == "warn") == ("one can approve as two" in finding["found"]) == bool(finding["remedy"])
+        )
+        return str(finding["found"])
+
+    with closing(connect(parse_url(guarded.server.unix_url), 5.0)) as root:
+        for name, role, person in (("alice", "operator", "alice"), ("desk", "operator", "*"), ("w1", "worker", "*")):
+            user = AclUser(role_of(role), name, "killswitch", password_hash=SECRET_HASH, person=person)
+            root.call("ACL", "SETUSER", name, *user.words)
+        root.call("ACL", "SETUSER", "admin", "on", ">secret", "~*", "&*", "+@all")
+        url = f"unix://admin:secret@{guarded.server.socket_path}"
+        assert "as user default, desk one" in found()
+        root.call("ACL", "SETUSER", "desk", "off")
+        assert "as user default one" in found()
+        root.call("ACL", "SETUSER", "default", "resetpass", ">secret")
+        assert found() == "a permission takes two persons"
+        root.call("ACL", "SETUSER", "desk", "on")
+        assert "as user desk one" in found()
+        root.call("ACL", "SETUSER", "admin", "-acl|dryrun")
+        assert found() == "a permission takes two persons; whose users those are was not told"
+
+
 @pytest.mark.parametrize("text", ["0", "3", "two", "1.5"])
 def test_any_other_number_of_persons_is_a_wrong_setting(switch: Switch, shell: Shell, text: str) -> None:
     """One clear error, and nothing is done."""

@@ -208,4 +208,19 @@ MUTANTS = (
         "not in (REFUSED,)", ("tests/integration/test_feed.py", "-k", "attempt"),
         "the list of changes has one that changed nothing",
     ),
+    Mutant(
+        "preflight-knows-no-shared-user", "S7", "killswitch/core/checks/fleet.py", "    if anybody:\n", "    if False:\n",
+        ("tests/integration/test_persons.py", "-k", "preflight_names"),
+        "two persons are asked for where everybody may speak for two",
+    ),
+    Mutant(
+        "preflight-trusts-without-a-password", "S7", "killswitch/store/survey.py",
+        '("nopass" in flags or not _dry(', '(not _dry(', ("tests/integration/test_persons.py", "-k", "preflight_names"),
+        "the user that asks for no password is taken for an administrator",
+    ),
+    Mutant(
+        "preflight-calls-a-person-shared", "S7", "killswitch/core/checks/rights.py", "nobody.has.this.name", "alice",
+        ("tests/integration/test_persons.py", "-k", "preflight_names"),
+        "preflight warns of operators that are one person each, and is no longer read",
+    ),
 )  # fmt: skip

@@ -59,7 +59,7 @@ CHECKS: tuple[Check, ...] = (
     _check("stale-replicas", storage.stale_replicas, "server", "Gates never read a replica, but people do."),
     _check("sentinels", storage.sentinels, "sentinels", "A fail-over needs a majority that can agree."),
     _check("failover", fleet.failover, "members", "A lost engagement must not reopen the fleet (P9)."),
-    _check("persons", fleet.persons, "members", "Where two persons are to permit, one must not be able to."),
+    _check("persons", fleet.persons, "members rights", "Where two persons are to permit, one must not be able to."),
     _check("acl", rights.acl, "rights", "Whoever may write the state may permit trading; nobody needs more than that."),
     _check(
         "exposure", rights.exposure, "server rights", "Whoever reaches the server without a password may write SAFE."

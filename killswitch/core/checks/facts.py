@@ -151,13 +151,15 @@ class RightsFacts:
     """Who may do what. `user` is this tool's; `users` are all by name, with the role that their rules are exactly, or
     an empty text; `odd` are those that are called as a role and differ from it, and how. `may` is what this user may do
     if it has no role, by ACL DRYRUN (None: not told). `default` are the flags of the user `default` (None: may not be
-    read); `refused` says why nothing more could be read."""
+    read). `anybody` are the users, but administrators, that may approve a permission in every person's name (None: not
+    told). `refused` says why nothing more could be read."""
 
     user: str
     users: Mapping[str, str] = field(default_factory=dict)
     odd: Mapping[str, str] = field(default_factory=dict)
     may: Mapping[str, bool | None] = field(default_factory=dict)
     default: tuple[str, ...] | None = None
+    anybody: tuple[str, ...] | None = None
     refused: str = ""
 
 

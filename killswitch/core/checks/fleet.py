@@ -92,7 +92,16 @@ def persons(facts: Facts) -> Judged:
             f"a permission takes {recorded} persons, KILLSWITCH_PERSONS of this tool is {wanted}",
             "take the setting away, or have two persons run `killswitch init`",
         )
-    return ok("a permission takes two persons" if recorded == 2 else "one person may permit")
+    if recorded != 2:
+        return ok("one person may permit")
+    anybody = facts.rights.anybody if facts.rights is not None else None
+    if anybody:
+        more = f" and {len(anybody) - _NAMED} more" if len(anybody) > _NAMED else ""
+        return warn(
+            f"a permission takes two persons; but as user {', '.join(anybody[:_NAMED])}{more} one can approve as two",
+            "killswitch acl --role operator --user NAME prints a user for each person; then take the shared ones away",
+        )
+    return ok(f"a permission takes two persons{'' if anybody is not None else '; whose users those are was not told'}")
 
 
 def _everyone(facts: Facts) -> tuple[Member, ...]:

@@ -9,7 +9,7 @@ from killswitch.core.checks.finding import Judged, Unseen, fail, ok, warn
 from killswitch.core.checks.server import need_server
 from killswitch.core.roles import ROLES
 
-__all__ = ["Grants", "abilities", "acl", "exposure", "grants_of_role", "role_that_fits", "what_differs"]
+__all__ = ["Grants", "abilities", "acl", "approving", "exposure", "grants_of_role", "role_that_fits", "what_differs"]
 
 Grants = frozenset[frozenset[str]]
 """What a user may do, as words of ACL SETUSER: one set for each grant, which has its commands, keys and channels."""
@@ -81,6 +81,11 @@ def abilities(prefix: str) -> Mapping[str, tuple[str, ...]]:
         "CLIENT PAUSE": ("CLIENT", "PAUSE", "1"),
         "EVAL": ("EVAL", "return 1", "0"),
     }
+
+
+def approving(prefix: str) -> tuple[str, ...]:
+    """A command by which a user would approve as somebody whose name nobody has, for ACL DRYRUN."""
+    return ("SET", f"{prefix}:approval:nobody.has.this.name:switch", "")
 
 
 def acl(facts: Facts) -> Judged:
