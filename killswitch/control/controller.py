@@ -234,11 +234,12 @@ class Controller:
         with self._connected() as wire:
             return FleetStore(wire, self._keys).status()
 
-    def audit(self, count: int = 100) -> list[AuditEntry]:
-        """The newest `count` changes, oldest first, each with how the wait for its proof ended where somebody waited.
+    def audit(self, count: int = 100, attempts: bool = False) -> list[AuditEntry]:
+        """The newest `count` changes, oldest first, each with how the wait for its proof ended where somebody waited;
+        with `attempts`, permissions that were tried and not given as well (`AuditEntry.kind`).
         Raises StoreUnavailable, StoreRefused."""
         with self._connected() as wire:
-            return read_audit(wire, self._keys, count)
+            return read_audit(wire, self._keys, count, attempts)
 
     def drill(self, actor: str | None = None, heard: Heard | None = None, stopping: Stopping | None = None) -> Drill:
         """Announces a change of nothing on the live fleet and measures until every worker has acknowledged it. Nobody

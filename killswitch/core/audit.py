@@ -48,7 +48,8 @@ class AuditOutcome:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One change.
+    """One change; or, where `kind` is not "change", a permission that was tried and not given: "refused", as its epoch
+    was not current, or "approved", by the first of two persons.
 
     `before` and `after` are what the state key held. `via` tells how: library, command or redis-cli (through a
     function), raw (by hand, found afterwards), expiry (a time-boxed permission ran out), incarnation (Redis restarted
@@ -67,6 +68,7 @@ class AuditEntry:
     operation: str
     at_ms: int
     outcome: AuditOutcome | None = None
+    kind: str = CHANGE
 
 
 def _whole(text: str, high: int) -> int:
@@ -86,6 +88,7 @@ def parse_entry(entry_id: str, fields: Mapping[str, str]) -> AuditEntry:
         via=fields.get("via", ""),
         operation=fields.get("op", ""),
         at_ms=_whole(fields.get("at_ms", ""), 2**62),
+        kind=kind_of(fields),
     )
 
 

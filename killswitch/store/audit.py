@@ -35,9 +35,10 @@ _OUTCOMES_EACH = 10
 """So many entries that are no change are passed by for each change that is wanted."""
 
 
-def read_audit(caller: Caller, keys: Keys, count: int) -> list[AuditEntry]:
-    """The newest `count` changes, oldest first, each with the newest outcome that is on record for it. Raises
-    StoreRefused (no right, wrong type) or StoreUnavailable."""
+def read_audit(caller: Caller, keys: Keys, count: int, attempts: bool = False) -> list[AuditEntry]:
+    """The newest `count` changes, oldest first, each with the newest outcome that is on record for it; with `attempts`,
+    permissions that were tried and not given are among them. Raises StoreRefused (no right, wrong type) or
+    StoreUnavailable."""
     found: list[AuditEntry] = []
     outcomes: dict[tuple[str, int], AuditOutcome] = {}
     end, seen = "+", 0
@@ -54,6 +55,8 @@ def read_audit(caller: Caller, keys: Keys, count: int) -> list[AuditEntry]:
                 outcomes.setdefault(about, parse_outcome(fields))
             elif kind_of(fields) not in (REFUSED, APPROVED):
                 found.append(replace(entry, outcome=outcomes.pop(about, None)))
+            elif attempts:
+                found.append(entry)
     return found[::-1]
 
 

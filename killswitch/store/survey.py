@@ -137,8 +137,8 @@ def _grants(user: Mapping[str, object], prefix: str) -> Grants:
 
 
 def _dry(caller: Caller, name: str, words: tuple[str, ...]) -> bool | None:
-    """Whether somebody may do that, by ACL DRYRUN, which answers OK or the refusal as a text. None: it was refused, or is
-    about a command that this server does not know."""
+    """Whether somebody may do that, by ACL DRYRUN, which answers OK or the refusal as a text. None: it was refused, or
+    is about a command that this server does not know."""
     try:
         return as_text(caller.call("ACL", "DRYRUN", name, *words)) == "OK"
     except StoreRefused:

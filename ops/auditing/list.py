@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from killswitch import AuditEntry
 
 _PROOFS = {"QUIET": "go", "FENCED": "warn"}
+_ATTEMPTS = ("refused", "approved")
 _STYLES = {"SAFE": "go", "REDUCING": "warn", "ENGAGED": "stop"}
 
 
@@ -60,8 +61,8 @@ def _row(entry: AuditEntry) -> tuple[Cell, ...]:
         wall_text(entry.at_ms)[:-5] if entry.at_ms >= 0 else "",
         str(entry.epoch) if entry.epoch >= 0 else "?",
         clean(entry.scope),
-        _mode(entry.before)[0],
-        _mode(entry.after, entry.via),
+        _mode(entry.before)[0] if entry.kind not in _ATTEMPTS else "",
+        _mode(entry.after, entry.via) if entry.kind not in _ATTEMPTS else (entry.kind, "warn"),
         _proof(entry),
         clean(entry.actor),
         clean(entry.via),
@@ -88,11 +89,13 @@ def entry_lines(entries: Iterable[AuditEntry], paint: Paint, limit: int = COLUMN
 
 @click.command("list")
 @click.option("--count", "-n", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many.")
+@click.option("--attempts", is_flag=True, help="Also permissions that were tried and not given.")
 @options.output
-def command(count: int) -> Exit:
+def command(count: int, attempts: bool) -> Exit:
     """Show the newest changes, oldest first. Times are UTC, by the server's clock.
 
     PROOF says how the wait for the workers ended, where somebody waited: QUIET and after how long, or who was not.
+    With --attempts, TO is "refused" where an epoch was not current, "approved" where the first of two persons asked.
 
     \b
     killswitch audit list
@@ -100,7 +103,7 @@ def command(count: int) -> Exit:
     """
     from killswitch import Controller, Settings
 
-    entries = Controller(Settings(), via="command").audit(count)
+    entries = Controller(Settings(), via="command").audit(count, attempts)
     console.say(*entry_lines(entries, console.paint, console.columns))
     console.result({"entries": plain(entries), "exit_code": int(Exit.DONE)})
     return Exit.DONE

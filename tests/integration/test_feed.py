@@ -55,6 +55,14 @@ def test_an_attempt_to_permit_is_no_change(switch: Switch, feed: RecordFeed) -> 
     assert refused.attempt == f"reset was refused: {epoch - 1} is not the current epoch"
     assert approved.attempt.startswith("reset was approved by the first of two persons")
     assert [entry.scope for entry in switch.control.audit(2)] == ["switch", "persons"]
+    told = switch.control.audit(4, attempts=True)
+    assert [(entry.kind, entry.epoch) for entry in told] == [
+        ("change", epoch),
+        ("refused", epoch),
+        ("change", rule.entry.epoch),
+        ("approved", epoch),
+    ]
+    assert [entry.reason for entry in told if entry.kind != "change"] == ["too late", "checked"]
 
 
 def test_record_that_was_lost_is_told_from_its_beginning(switch: Switch, feed: RecordFeed) -> None:

@@ -62,6 +62,13 @@ def test_the_shell_permits_with_the_second_person(guarded: Switch, shell: Shell)
     assert shell.run("audit", "diff").code == 0
     kinds = [line.split(",")[3] for line in shell.run("audit", "export", "--format", "csv").out.splitlines()]
     assert kinds.count("approved") == 2
+    entries = shell.run("audit", "list", "--attempts", "--output", "json").json["entries"]
+    assert [(one["kind"], one["actor"]) for one in entries[-3:-1]] == [
+        ("approved", "alice"),
+        ("approved", "alice@elsewhere"),
+    ]
+    assert shell.run("audit", "list", "--attempts").out.count("approved") == 3
+    assert shell.run("audit", "list").out.count("approved") == 1  # by whom, in what was permitted
 
 
 @pytest.mark.parametrize("text", ["SAFE", "REDUCING"])

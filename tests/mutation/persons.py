@@ -209,8 +209,8 @@ MUTANTS = (
         "the list of changes has one that changed nothing",
     ),
     Mutant(
-        "preflight-knows-no-shared-user", "S7", "killswitch/core/checks/fleet.py", "    if anybody:\n", "    if False:\n",
-        ("tests/integration/test_persons.py", "-k", "preflight_names"),
+        "preflight-knows-no-shared-user", "S7", "killswitch/core/checks/fleet.py",
+        "    if anybody:\n", "    if False:\n", ("tests/integration/test_persons.py", "-k", "preflight_names"),
         "two persons are asked for where everybody may speak for two",
     ),
     Mutant(
