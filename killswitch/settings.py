@@ -37,7 +37,7 @@ _ASSIGNED = re.compile(r"^\s*(?:export\s+)?(\w+)\s*=", re.MULTILINE)
 _DURATIONS = ("lease_ms", "renew_ms", "patience_ms", "beat_ms", "retain_ms")
 _SHORTEST_KEY = 16
 _INTEGER = TypeAdapter(int)
-_OTHER_VARIABLES = frozenset({"KILLSWITCH_SECRETS_DIR", "KILLSWITCH_TEST_DATA", "KILLSWITCH_REDIS_SERVER"})
+_OTHER_VARIABLES = frozenset({"KILLSWITCH_SECRETS_DIR", "KILLSWITCH_TEST_DATA"})
 
 
 class Settings(BaseSettings):

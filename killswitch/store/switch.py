@@ -200,9 +200,14 @@ class SwitchStore:
         self._caller.call("SET", self._keys.stopword, STOPWORD)
         # The stop first: a record that begins with a rule would call a state that is not there a change by hand.
         change = self._first_stop(actor, operation, via)
-        with _approved():
-            told = str(persons or "")
-            self._caller.call("FCALL", "ks_policy", 1, self._keys.state, policy, actor, via, told, operation)
+        try:
+            with _approved():
+                told = str(persons or "")
+                self._caller.call("FCALL", "ks_policy", 1, self._keys.state, policy, actor, via, told, operation)
+        except StoreRefused as error:
+            if error.code is Code.REDIS_DENIED and "ks_policy" not in error.reason:  # not every server names it
+                raise StoreRefused(error.code, f"{error.reason} (ks_policy)") from None
+            raise
         return change
 
     def _first_stop(self, actor: str, operation: str, via: str) -> Change | None:

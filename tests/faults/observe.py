@@ -62,9 +62,11 @@ def row(
     sends_after: int = 0,
     recovered_ns: int | None = None,
     spurious: int = 0,
+    timed_ms: dict[str, tuple[float, float]] | None = None,
     note: str = "",
 ) -> None:
-    """One row of evidence; durations in ns, None where the fault has none."""
+    """One row of evidence; durations in ns, None where the fault has none. `timed_ms`: by property, what else was
+    promised within a time, how long that took and how long it might take."""
     record(
         "faults",
         fault=fault,
@@ -75,6 +77,7 @@ def row(
         sends_after=sends_after,
         recovered_ms=None if recovered_ns is None else round(recovered_ns / NS_PER_MS, 1),
         spurious=spurious,
+        timed_ms=timed_ms or {},
         note=note or f"{len(world.traders)} traders, {len(world.engines)} engines on {world.ticks}",
     )
 

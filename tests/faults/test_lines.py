@@ -72,6 +72,7 @@ def test_a_trader_that_is_cut_off_is_closed_within_its_lease_and_fenced(far: Wor
             closed_ns=closed_ns,
             bound_ns=LEASE_NS,
             recovered_ns=recovered_ns,
+            timed_ms={"L2": (outcome.waited_ms, (_FENCED_S + 1) * 1000)},
             note=f"{outcome.verdict} after {outcome.waited_ms:.0f} ms",
         )
     sound(far)

@@ -64,6 +64,7 @@ def test_who_cannot_engage_is_told_by_when_the_fleet_is_closed_and_it_is(pair: W
             "P3 P4 L1",
             closed_ns=last_ns - effect_ns,
             bound_ns=LEASE_NS,
+            timed_ms={"L1": (max(0, ended_ns - effect_ns - started_ns) / 1e6, _TOLD_NS / 1e6)},
             note=f"exit {told['code']} after {(ended_ns - effect_ns) / 1e6:.0f} ms with the start of the shell; "
             f"says: closed within {error['closed_within_ms']} ms",
         )

@@ -185,7 +185,9 @@ def test_a_permit_that_hangs_is_shown_and_blocks_quiet(bare: World, agent: Agent
         assert outcome.verdict is Verdict.UNCERTAIN
         assert [(m.in_flight, m.orders) for m in outcome.pending] == [(1, ("c-77",))]
         closes_with(agent, Code.ENGAGED)
-        row(bare, "permit that hangs", "S15 P6 L2", note=f"UNCERTAIN after {waited_ns / 1e6:.0f} ms, names its order")
+        timed_ms = {"L2": (waited_ns / 1e6, 4000.0)}
+        note = f"UNCERTAIN after {waited_ns / 1e6:.0f} ms, names its order"
+        row(bare, "permit that hangs", "S15 P6 L2", timed_ms=timed_ms, note=note)
     finally:
         release(permit)
     eventually(

@@ -81,7 +81,9 @@ def test_engaging_from_the_shell_works_whatever_became_of_the_record(pair: World
         assert told["verdict"] == ("QUIET" if repaired else told["verdict"]), told
         took_s = (done - before - told["in_line_ns"]) / 1e9
         assert took_s < 3 + 1 + 3  # the wait, its grace, and a Python that starts
-        row(pair, f"engage while {broken}", "S13 L1 L2", note=f"{told['verdict']}, epoch {told['epoch']}")
+        timed_ms = {"L2": (told["waited_ms"], 4000.0)}
+        note = f"{told['verdict']}, epoch {told['epoch']}"
+        row(pair, f"engage while {broken}", "S13 L1 L2", timed_ms=timed_ms, note=note)
         pair.raw("ZREM", f"{_P}:workers", "ghost", "other")
         pair.control.init()
     sound(pair)

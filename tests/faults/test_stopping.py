@@ -49,6 +49,7 @@ def _wakes(world: World, trader: Trader, stopped_ns: int, name: str, outcome: Ou
         closed_ns=passed_ns - stopped_ns,
         bound_ns=LEASE_NS,
         sends_after=late_sends(world, said_ns, clock.now_ns()),
+        timed_ms={"L2": (outcome.waited_ms, (wait_s + 1) * 1000)},
         note=f"{outcome.verdict} after {outcome.waited_ms:.0f} ms of at most {wait_s * 1000:g}; "
         f"{len(found)} arrived afterwards, {sum(e['accepted'] for e in found)} accepted",
     )

@@ -45,6 +45,20 @@ def test_a_refusal_names_the_user_the_command_and_the_roles(
     assert switch.server.cli("GET", STATE) == "SAFE"
 
 
+@pytest.mark.parametrize("rule", [{"persons": "2"}, {"on_failover": "resume"}])
+def test_who_may_load_and_not_rule_is_told_who_may(switch: Switch, shell: Shell, rule: dict[str, str]) -> None:
+    """A deployer's init that would change a rule has loaded the library, and says that the rule is not on record."""
+    done = shell.run("init", redis_url=as_role(switch.server, "deployer"), **rule)
+    assert done.code == 1
+    assert "to the user a-deployer: the library is loaded, the rules are as they were (" in told(done)
+    assert "hint: the roles that may are launcher: " in told(done)
+    status = switch.control.status()
+    assert (status.persons, status.on_failover) == (1, "halt")
+    assert shell.run("init", redis_url=as_role(switch.server, "launcher"), **rule).code == 0
+    status = switch.control.status()
+    assert (str(status.persons), status.on_failover) == (rule.get("persons", "1"), rule.get("on_failover", "halt"))
+
+
 def test_a_server_that_wants_a_password_is_told_as_such(switch: Switch, shell: Shell) -> None:
     """Not with the server's remarks on its greeting alone."""
     switch.server.cli("ACL", "SETUSER", "root", "on", ">root", "~*", "&*", "+@all")

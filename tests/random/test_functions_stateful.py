@@ -7,7 +7,7 @@ import pytest
 from killswitch import EpochConflict
 from killswitch.core.endpoint import parse_url
 from killswitch.store.wire import connect
-from tests.evidence import record
+from tests.evidence.drawn import drawn
 from tests.random import stateful
 from tests.random.switch_machine import SwitchMachine
 from tests.support.library import Library
@@ -25,9 +25,7 @@ def test_nothing_under_any_key_keeps_the_switch_from_its_promises(module_server:
         stateful.run(SwitchMachine, EXAMPLES, STEPS)
     finally:
         wire.close()
-    record.record(
-        "random", test="function library, stateful", server=module_server.kind, examples=EXAMPLES, steps=STEPS
-    )
+    drawn(test_nothing_under_any_key_keeps_the_switch_from_its_promises, module_server.kind, EXAMPLES, STEPS)
 
 
 @pytest.mark.parametrize("change", ["by hand", "incarnation"])

@@ -45,7 +45,7 @@ def wire(module_server: RealServer) -> Iterator[Wire]:
 def test_no_arguments_to_any_function_open_a_stopped_switch(
     wire: Wire, module_server: RealServer, function: str, keys: list[str], arguments: list[str | bytes]
 ) -> None:
-    """Whatever is typed, the answer is an answer or an error, at once, and what was stopped is still stopped.
+    """P5, P8: whatever is typed, the answer is an answer or an error, at once, and what was stopped is still stopped.
 
     Reducing is let through where it names the epoch in force, which chance may do; it never says SAFE.
     """
@@ -66,7 +66,7 @@ def test_no_arguments_to_any_function_open_a_stopped_switch(
 @settings(max_examples=200)
 @given(arguments=ARGUMENTS, epoch=NUMBERS)
 def test_a_reset_needs_the_epoch_in_force(wire: Wire, arguments: list[str | bytes], epoch: str) -> None:
-    """Of everything that may stand in the place of the epoch only the one in force resets."""
+    """P8: of everything that may stand in the place of the epoch only the one in force resets."""
     wire.call("FLUSHALL")
     library = Library(wire, load=False)
     library.engage()

@@ -69,7 +69,7 @@ LIARS = st.lists(REPLIES, min_size=1, max_size=8).map(Liar)
 @settings(max_examples=300)
 @given(liar=LIARS)
 def test_any_replies_are_a_picture_of_the_fleet_or_a_documented_error(liar: Liar) -> None:
-    """Looking raises nothing but its own errors, and no nonsense reads as SAFE, recorded and confirmed."""
+    """P5: looking raises nothing but its own errors, and no nonsense reads as SAFE, recorded and confirmed."""
     try:
         status = FleetStore(liar, KEYS).status()
     except (StoreRefused, StoreUnavailable):
@@ -81,7 +81,7 @@ def test_any_replies_are_a_picture_of_the_fleet_or_a_documented_error(liar: Liar
 @settings(max_examples=200)
 @given(liar=LIARS, count=st.integers(1, 40))
 def test_any_replies_are_a_record_or_a_documented_error(liar: Liar, count: int) -> None:
-    """Reading the record ends, with entries or with an error of its own."""
+    """A6: reading the record ends, with entries or with an error of its own."""
     try:
         found = read_audit(liar, KEYS, count)
     except (StoreRefused, StoreUnavailable):
@@ -93,7 +93,7 @@ def test_any_replies_are_a_record_or_a_documented_error(liar: Liar, count: int) 
 @settings(max_examples=200)
 @given(liar=LIARS)
 def test_any_replies_to_a_command_are_a_change_or_a_documented_error(liar: Liar) -> None:
-    """What an operator is told of a change was told by the server, or it is an error."""
+    """P10: what an operator is told of a change was told by the server, or it is an error."""
     store = SwitchStore(liar, KEYS)
     for act in (
         lambda: store.engage(None, "why", "alice", "op", "test"),
@@ -125,7 +125,7 @@ CONTENT = (
 @settings(max_examples=60)
 @given(rows=st.dictionaries(st.sampled_from([b"w1", b"\xff", b""]), st.dictionaries(ROW_FIELDS, CONTENT, max_size=8)))
 def test_any_rows_under_a_real_server_are_shown(module_server: RealServer, rows: dict[bytes, dict[str, bytes]]) -> None:
-    """Whatever was written into workers' rows, `status` shows the fleet, and nobody is called quiet for it."""
+    """P6: whatever was written into workers' rows, `status` shows the fleet, and nobody is called quiet for it."""
     wire = connect(parse_url(module_server.unix_url), 5.0)
     wire.call("FLUSHALL")
     Library(wire).engage()

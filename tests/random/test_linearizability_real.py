@@ -9,7 +9,7 @@ import pytest
 
 from killswitch import Controller, Settings, clock
 from tests.conftest import MakeServer
-from tests.evidence.record import record
+from tests.evidence.drawn import drawn
 from tests.random.clients import Client, run_clients
 from tests.random.linearizability import Operation, is_linearizable
 from tests.support.proxy import Proxy
@@ -63,12 +63,12 @@ def test_racing_operators_see_one_switch_through_kills_pauses_and_lost_answers(
 
         history = run_clients(clients, OPERATIONS, trouble)
     mix = _mix(history)
-    record("random", check="linearizability", server=server.kind, seed=seed, operations=len(history), mix=dict(mix))
     assert is_linearizable(history), sorted(history, key=lambda operation: operation.call)
     assert mix["restart"] == 4
     assert mix["engage"] > 10
     assert mix["reset"] > 10
     assert mix["read"] > 10
+    drawn(test_racing_operators_see_one_switch_through_kills_pauses_and_lost_answers, server.kind, 1, len(history))
 
 
 @pytest.mark.faults

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from killswitch.core.endpoint import parse_url
 from killswitch.store.wire import connect
-from tests.evidence import record
+from tests.evidence.drawn import drawn
 from tests.random import stateful
 from tests.random.persons_machine import PersonsMachine
 from tests.support.server import RealServer
@@ -21,4 +21,4 @@ def test_no_order_of_events_lets_one_person_permit(module_server: RealServer) ->
         stateful.run(PersonsMachine, EXAMPLES, STEPS)
     finally:
         wire.close()
-    record.record("random", test="two persons, stateful", server=module_server.kind, examples=EXAMPLES, steps=STEPS)
+    drawn(test_no_order_of_events_lets_one_person_permit, module_server.kind, EXAMPLES, STEPS)

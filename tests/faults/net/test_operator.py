@@ -57,6 +57,7 @@ def test_engagement_during_a_fail_over_is_recorded_or_the_operator_learns_in_tim
         closed_ms=ms(max(trader.last_pass() for trader in traders) - killed),
         bound_ms=TIMING["lease_ms"],
         sends_after=sum(desk.scene.sends_after(trader, killed + LEASE_NS) for trader in traders),
+        timed_ms={"L1": (max(took) * 1000, LEARNS_S * 1000)},
         note=f"{attempts}; recorded {ms(recorded[0] - killed):g} ms after the master died",
     )
 
@@ -77,7 +78,9 @@ def test_operator_who_reaches_nobody_learns_it_in_time_and_what_holds(make_desk:
     assert "every gate is closed by" in said.stderr.replace("\n", " ")
     desk.scene.traders["w1"].passes_again()
     note = f"told in {found['took_s'] * 1000:.1f} ms"
-    desk.scene.evidence("operator cut off from servers and sentinels", "L1", desk.program.kind, note=note)
+    timed_ms = {"L1": (found["took_s"] * 1000, LEARNS_S * 1000)}
+    what = "operator cut off from servers and sentinels"
+    desk.scene.evidence(what, "L1", desk.program.kind, timed_ms=timed_ms, note=note)
 
 
 @prop("L4", "L7", "P3")
