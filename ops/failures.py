@@ -128,4 +128,6 @@ def _conflict(current: int, given: int | None) -> str:
         return f"this loosens, so it needs the epoch that you looked at; it is {current} now"
     if given == current:  # given by this very call, so nobody can have looked at it
         return f"what lies there is on record, as epoch {current}, only since this call: look at it, then name it again"
+    if given > current:
+        return f"epoch {given} was never given here, it is {current} now: is it of another switch or scope?"
     return f"epoch {given} is not current, it is {current} now: somebody changed the switch since you looked"

@@ -104,9 +104,10 @@ def tell_durability(press: Press) -> None:
     console.say(f"  {'durable: ' * durable}{console.paint(text, '' if durable else 'yellow')}")
 
 
-def redis_cli_line(target: Target, scope: Scope | None, reason: str) -> str:
-    """The same engagement for somebody on another host who has nothing but redis-cli. Never with a password."""
-    place = target.endpoint
+def redis_cli_line(target: Target, scope: Scope | None, reason: str, user: str = "") -> str:
+    """The same engagement for somebody on another host who has nothing but redis-cli, as `user` (as this one). Never
+    with a password."""
+    place, user = target.endpoint, user or target.endpoint.username
     words = ["redis-cli"]
     if place.scheme == "unix":
         words += ["-s", place.path]
@@ -120,8 +121,8 @@ def redis_cli_line(target: Target, scope: Scope | None, reason: str) -> str:
         words += ["--tls"]
         for option, path in (("--cacert", files.ca_file), ("--cert", files.cert_file), ("--key", files.key_file)):
             words += [option, path] if path else []
-    words += ["--user", place.username] if place.username else []
-    words += ["--askpass"] if place.password else []
+    words += ["--user", user] if user else []
+    words += ["--askpass"] if place.password or user != place.username else []
     return shlex.join([*words, "SET", target.keys.scope_state(scope), f"ENGAGED {reason.strip()}".strip()])
 
 
@@ -163,7 +164,7 @@ def tell_refused(error: StoreRefused, target: Target, scope: Scope | None, reaso
     """Redis refuses: everybody (then leases run out), or only this user (then they do not)."""
     code = str(error.code)
     if code not in _SERVER_WIDE:
-        line = redis_cli_line(target, scope, reason)
+        line = redis_cli_line(target, scope, reason, "OPERATOR" if code == "redis_denied" else "")
         from ops.denied import roles_for
 
         user, roles = target.endpoint.username or "default", ", ".join(roles_for("engage"))

@@ -91,6 +91,11 @@ def clean(value: object) -> str:
     return "".join(shown)
 
 
+def quoted(text: str) -> str:
+    """Somebody's own words, between quotes where a blank at an end could not be seen."""
+    return f"'{clean(text)}'" if text != text.strip() else clean(text)
+
+
 def _is_mark(char: str) -> bool:
     """Whether it is drawn onto the letter before it."""
     return char > "\x7f" and (unicodedata.category(char) in ("Mn", "Me") or "\u1160" <= char <= "\u11ff")

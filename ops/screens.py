@@ -10,7 +10,7 @@ from killswitch import Mode, read_told
 from killswitch.clock import wall_text
 from ops.drilling.telling import last_drill_line
 from ops.limits import limit_lines
-from ops.render import COLUMNS, Cell, Column, Paint, ago, brief, clean, count_of, fit, span, table, wrap
+from ops.render import COLUMNS, Cell, Column, Paint, ago, brief, clean, count_of, fit, quoted, span, table, wrap
 
 if TYPE_CHECKING:
     from killswitch import FleetStatus, Member, SwitchState
@@ -22,6 +22,10 @@ _BEST_RUNG = "bcast"
 _LOST_WITH_IT = (
     "before you reset: a stop of a scope that Redis lost with it is not put back by anything. Ask who stopped what, "
     "read `killswitch audit list`, and engage that scope again"
+)
+_NO_STATE = (
+    "if nobody deleted the state key by hand Redis lost its data, and with it its scopes and the rules for the fleet "
+    f"(two persons, what a fail-over means); {_LOST_WITH_IT}"
 )
 _MODE_STYLES = {"SAFE": "go", "REDUCING": "warn", "ENGAGED": "stop"}
 
@@ -37,7 +41,7 @@ def state_words(text: str, via: str = "") -> str:
         return f"SAFE: trading permitted for {brief(told.limit_s)}"
     if text == "ENGAGED":
         return "ENGAGED: no reason given"
-    return f"ENGAGED: {clean(text[8:].strip())}" if text.startswith("ENGAGED ") else clean(text)
+    return f"ENGAGED: {clean(text[8:].strip())}" if text.startswith("ENGAGED ") else quoted(text)
 
 
 def member_name(member: Member) -> str:
@@ -71,20 +75,19 @@ def _record(state: SwitchState, now_ms: int) -> str:
     parts = [f"epoch {state.epoch}"]
     if state.unapproved:
         parts.append("not accepted")
-    elif not state.recorded:
-        parts.append("not recorded yet, the change before was")  # whose name and reason these are
     if state.actor:
         parts.append(f"by {clean(state.actor)}")
     if state.via:
         parts.append(f"via {clean(state.via)}")
     if state.at_ms:
         parts.append(f"{wall_text(state.at_ms)} ({ago(now_ms - state.at_ms)})")
-    return ", ".join(parts)
+    told = ", ".join(parts)
+    return told if state.recorded or state.unapproved else f"by hand, not recorded yet; on record before it: {told}"
 
 
 def _why(state: SwitchState, said: str) -> str:
-    """The reason that is on record, where it is not said already."""
-    why = clean(state.why)
+    """The reason that is on record of this very change, where it is not said already."""
+    why = clean(state.why) if state.recorded or state.unapproved else ""
     return "" if why in said else why
 
 
@@ -96,11 +99,27 @@ def counts(members: Iterable[Member]) -> str:
     closed = sum(m.closed for m in everyone)
     flying = sum(m.in_flight for m in everyone)
     silent = sum(m.silent for m in everyone)
-    parts = [f"{count_of(len(everyone), 'worker')}: {closed} closed, {len(everyone) - closed} open"]
+    ended = sum(_lease_is_out(m) for m in everyone)
+    parts = [f"{count_of(len(everyone), 'worker')}: {closed} closed, {len(everyone) - closed - ended} open"]
+    if ended:
+        parts.append(f"{ended} with its lease run out" if ended == 1 else f"{ended} with their leases run out")
     parts.append(f"{count_of(flying, 'order')} in flight")
     if silent:
         parts.append(f"{silent} silent")
     return ", ".join(parts)
+
+
+def _lease_is_out(member: Member) -> bool:
+    """Whether it last said that it was open, and has been silent for longer than that can have lasted."""
+    return member.silent and not member.closed and not member.lease_left_ms
+
+
+def _gate_and_lease(member: Member) -> tuple[Cell, Cell]:
+    said = clean(member.mode if member.code in ("open", "engaged", "reducing", "") else member.code)
+    if _lease_is_out(member):
+        return (f"was {said}", "warn"), "run out"
+    left_ms = min(member.lease_ms, member.lease_left_ms) if member.silent else member.lease_ms
+    return (said, _MODE_STYLES.get(member.mode, "")), "closed" if member.closed else f"≤ {span(left_ms)}"
 
 
 def _worker_row(member: Member, version: str) -> tuple[Cell, ...]:
@@ -108,15 +127,15 @@ def _worker_row(member: Member, version: str) -> tuple[Cell, ...]:
     beat: Cell = (f"{age} silent", "stop") if member.silent else age
     if not member.known:
         return clean(member.worker_id), "", ("unknown", "stop"), "", "", "", "", "", beat
-    said = member.mode if member.code in ("open", "engaged", "reducing", "") else member.code
+    gate, lease = _gate_and_lease(member)
     flying: Cell = (str(member.in_flight), "warn") if member.in_flight else "0"
     return (
         clean(member.worker_id),
         clean(member.engine),
-        (clean(said), _MODE_STYLES.get(member.mode, "")),
+        gate,
         str(member.epoch),
         flying,
-        "closed" if member.closed else f"≤ {span(member.lease_ms)}",
+        lease,
         clean(member.rung) if member.rung == _BEST_RUNG else (clean(member.rung), "warn"),
         clean(member.version) if member.version == version else (clean(member.version), "warn"),
         beat,
@@ -174,6 +193,9 @@ def _scope_row(state: SwitchState, members: Iterable[Member]) -> tuple[Cell, ...
         said = clean(state.reason)
     why = "; ".join(part for part in (said, _why(state, said)) if part)
     says = (str(state.mode), _MODE_STYLES[state.mode])
+    if not (state.recorded or state.unapproved):  # what is on record is of the change before
+        why = "; ".join(part for part in (said, "by hand, not recorded yet") if part)
+        return clean(state.scope), says, "", "", followed, why
     return clean(state.scope), says, str(state.epoch or ""), clean(state.actor), followed, why
 
 
@@ -213,6 +235,8 @@ def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = C
         lines += wrap(f"why: {why}", limit, "  ")
     if status.switch.via in ("incarnation", "reassert"):
         lines += [paint(line, "warn") for line in wrap(_LOST_WITH_IT, limit, "  ")]
+    elif status.switch.text == "(absent)" or any(one.epoch > status.epoch for one in status.members):
+        lines += [paint(line, "warn") for line in wrap(_NO_STATE, limit, "  ")]
     lines += limit_lines(status, paint, limit)
     lines += _persons_lines(status, paint, limit)
     if status.trouble:

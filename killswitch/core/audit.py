@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from killswitch.core.approval import approval_words
 from killswitch.core.modes import MAX_EPOCH
 
 __all__ = [
@@ -49,7 +50,7 @@ class AuditOutcome:
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One change; or, where `kind` is not "change", a permission that was tried and not given: "refused", as its epoch
-    was not current, or "approved", by the first of two persons.
+    was not current, or "approved", by the first of two persons; `attempt` then tells what was asked for.
 
     `before` and `after` are what the state key held. `via` tells how: library, command or redis-cli (through a
     function), raw (by hand, found afterwards), expiry (a time-boxed permission ran out), incarnation (Redis restarted
@@ -69,6 +70,7 @@ class AuditEntry:
     at_ms: int
     outcome: AuditOutcome | None = None
     kind: str = CHANGE
+    attempt: str = ""
 
 
 def _whole(text: str, high: int) -> int:
@@ -89,7 +91,13 @@ def parse_entry(entry_id: str, fields: Mapping[str, str]) -> AuditEntry:
         operation=fields.get("op", ""),
         at_ms=_whole(fields.get("at_ms", ""), 2**62),
         kind=kind_of(fields),
+        attempt=_attempt(fields),
     )
+
+
+def _attempt(fields: Mapping[str, str]) -> str:
+    named, what = fields.get("named", ""), approval_words(fields.get("what", ""))
+    return {REFUSED: f"{fields.get('verb', '')} at epoch {named}", APPROVED: what}.get(kind_of(fields), "")
 
 
 def kind_of(fields: Mapping[str, str]) -> str:

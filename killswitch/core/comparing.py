@@ -85,11 +85,13 @@ class Disagreement:
 @dataclass(frozen=True, slots=True)
 class LastChanges:
     """The last change of each scope on record, and the highest epoch of all. `whole`: the record was read to its
-    beginning, so a scope that is not among them has no entry."""
+    beginning, so a scope that is not among them has no entry. `first`: the epoch with which that record begins; above 1
+    it is the second of several, or was cut, which `audit verify` tells apart."""
 
     by_scope: Mapping[str, AuditEntry]
     highest: int
     whole: bool
+    first: int = 1
 
 
 def compare(status: FleetStatus, last: LastChanges, version: str) -> tuple[Disagreement, ...]:
@@ -125,7 +127,7 @@ def compare(status: FleetStatus, last: LastChanges, version: str) -> tuple[Disag
 def _of_rule(rule: str, says: str, last: LastChanges) -> Iterator[Disagreement]:
     entry = last.by_scope.get(rule)
     if entry is None:
-        if says != RULES[rule] and last.whole:
+        if says != RULES[rule] and last.whole and last.first <= 1:
             yield Disagreement(Difference.NO_ENTRY, rule, f"the ledger says {says}; there is no entry of it")
     elif entry.after != says:
         text = f"the ledger says {says}; the entry of epoch {entry.epoch} says {entry.after!r:.80}"
@@ -142,7 +144,7 @@ def _of_state(state: SwitchState, last: LastChanges, over: bool) -> Iterator[Dis
         known = f"epoch {state.epoch} by {state.actor}" if state.actor else "nothing"
         yield Disagreement(Difference.UNRECORDED, name, f"it holds {state.text!r:.80}; the ledger tells {known}")
     if entry is None:
-        if state.epoch and last.whole:
+        if state.epoch >= last.first and last.whole:
             text = f"the ledger tells epoch {state.epoch} by {state.actor}; there is no entry of this scope"
             yield Disagreement(Difference.NO_ENTRY, name, text)
         return

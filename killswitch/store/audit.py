@@ -65,7 +65,7 @@ def last_changes(caller: Caller, keys: Keys, scopes: Collection[str]) -> LastCha
     all are found, at most the newest hundred thousand entries. Raises as `read_audit` does."""
     found: dict[str, AuditEntry] = {}
     wanted = {SWITCH, *scopes}
-    end, seen, highest, whole = "+", 0, 0, False
+    end, seen, highest, first, whole = "+", 0, 0, 1, False
     while wanted and seen < _MOST_READ and not whole:
         portion = caller.call("XREVRANGE", keys.audit, end, "-", "COUNT", _PORTION)
         entries = [raw_entry(item) for item in portion] if isinstance(portion, list) else []
@@ -73,8 +73,8 @@ def last_changes(caller: Caller, keys: Keys, scopes: Collection[str]) -> LastCha
         for raw in entries[:_PORTION]:
             fields = raw.fields()
             entry, end, seen = parse_entry(raw.entry_id, fields), f"({raw.entry_id}", seen + 1
-            highest = max(highest, entry.epoch)
+            highest, first = max(highest, entry.epoch), entry.epoch if entry.epoch > 0 else first
             if kind_of(fields) == CHANGE and entry.epoch >= 0:
                 found.setdefault(entry.scope, entry)
                 wanted.discard(entry.scope)
-    return LastChanges(found, highest, whole)
+    return LastChanges(found, highest, whole, first if whole else 1)

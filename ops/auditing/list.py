@@ -12,7 +12,7 @@ from ops import options
 from ops.console import console, plain
 from ops.dated import dated
 from ops.exit_codes import Exit
-from ops.render import COLUMNS, Cell, Column, Paint, brief, clean, span
+from ops.render import COLUMNS, Cell, Column, Paint, brief, clean, quoted, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ def _mode(text: str, via: str = "") -> tuple[str, str]:
         return f"{told.mode} {brief(told.limit_s)}", style
     if told.renewed_s is not None:
         return f"{told.mode} renewed", style
-    return "ENGAGED" if text.startswith("ENGAGED ") else clean(text), style
+    return "ENGAGED" if text.startswith("ENGAGED ") else quoted(text), style
 
 
 def _reason(entry: AuditEntry) -> str:
@@ -41,6 +41,8 @@ def _reason(entry: AuditEntry) -> str:
     reason = entry.reason
     if said and said not in reason:
         reason = said if reason in said else f"{said} [{reason}]"
+    if entry.attempt:
+        reason = f"{reason} [{entry.attempt}]"
     if entry.outcome is not None and entry.outcome.pending:
         reason += f" [not quiet: {entry.outcome.pending}]"
     return reason
@@ -93,6 +95,8 @@ def entry_lines(entries: Iterable[AuditEntry], paint: Paint, limit: int = COLUMN
 @options.output
 def command(count: int, attempts: bool) -> Exit:
     """Show the newest changes, oldest first. Times are UTC, by the server's clock.
+
+    A change by hand (VIA raw) has the time at which a worker or a command found it, and nobody's name.
 
     PROOF says how the wait for the workers ended, where somebody waited: QUIET and after how long, or who was not.
     With --attempts, TO is "refused" where an epoch was not current, "approved" where the first of two persons asked.

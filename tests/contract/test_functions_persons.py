@@ -52,6 +52,15 @@ def test_one_person_is_one_under_whatever_spelling(stopped: Library, again: str)
         assert (waits.who, "had approved already" in str(waits)) == ("alice", True)
 
 
+def test_who_approves_something_else_is_told_that_the_first_is_void(stopped: Library) -> None:
+    """S7: what a person approved last is what counts, and is not called approved already."""
+    epoch = epoch_of(stopped)
+    pending(stopped, "alice", epoch)
+    with pytest.raises(ApprovalPending, match="approves this now, and what was approved before no more"):
+        stopped.reset(epoch, ttl_ms=60_000)
+    assert "had approved already" not in str(pending(stopped, "alice", epoch))
+
+
 @pytest.mark.parametrize("actor", ["unattributed", "unknown", "@host", "  @host", ""])
 def test_nobody_in_particular_approves_nothing(stopped: Library, actor: str) -> None:
     """S7: two who do not say who they are may be one."""

@@ -45,6 +45,13 @@ def test_a_refusal_names_the_user_the_command_and_the_roles(
     assert switch.server.cli("GET", STATE) == "SAFE"
 
 
+def test_the_line_for_a_stop_by_hand_is_not_for_the_user_that_was_refused(switch: Switch, shell: Shell) -> None:
+    """In the worst minute nobody types a line that can not work."""
+    done = shell.run("engage", "-r", "halt", redis_url=as_role(switch.server, "monitor"))
+    assert done.code == 1
+    assert "--user OPERATOR --askpass SET killswitch:state" in told(done)
+
+
 @pytest.mark.parametrize("rule", [{"persons": "2"}, {"on_failover": "resume"}])
 def test_who_may_load_and_not_rule_is_told_who_may(switch: Switch, shell: Shell, rule: dict[str, str]) -> None:
     """A deployer's init that would change a rule has loaded the library, and says that the rule is not on record."""

@@ -95,13 +95,15 @@ def persons(facts: Facts) -> Judged:
     if recorded != 2:
         return ok("one person may permit")
     anybody = facts.rights.anybody if facts.rights is not None else None
+    if anybody is None:
+        raise Unseen("a permission takes two persons; whose users those are (ACL GETUSER, ACL DRYRUN) was not told")
     if anybody:
         more = f" and {len(anybody) - _NAMED} more" if len(anybody) > _NAMED else ""
         return warn(
             f"a permission takes two persons; but as user {', '.join(anybody[:_NAMED])}{more} one can approve as two",
             "killswitch acl --role operator --user NAME prints a user for each person; then take the shared ones away",
         )
-    return ok(f"a permission takes two persons{'' if anybody is not None else '; whose users those are was not told'}")
+    return ok("a permission takes two persons")
 
 
 def _everyone(facts: Facts) -> tuple[Member, ...]:

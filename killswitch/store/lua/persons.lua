@@ -56,7 +56,7 @@ local function second_person(n, now, verb, ask)
   pcall(remark, n, now, 'approved', ask.epoch, once, { 'verb', verb, 'what', ask.what, 'reason', ask.reason, 'actor', ask.actor,
     'via', clean(ask.via, 'redis-cli'), 'op', op })
   local how = 'has approved'
-  if first == who then how = 'had approved already' end
+  if first == who then how = what == ask.what and 'had approved already' or 'approves this now, and what was approved before no more' end
   if first and first ~= who then how = 'has approved something else than ' .. first .. ', whose approval of ' .. what .. ' is void' end
   return nil, redis.error_reply('APPROVED ' .. show(ask.epoch) .. ' ' .. who .. ' ' .. ask.what .. ' ' .. how)
 end

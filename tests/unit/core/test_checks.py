@@ -126,7 +126,12 @@ CASES: list[tuple[str, str, Facts, str]] = [
     ("round-trip", "fail", with_part("trips", p99_us=600_000.0), "p99 600.0 ms"),
     ("round-trip", "warn", with_part("trips", p99_us=260_000.0), "p99 260.0 ms"),
     ("persons", "ok", replace(with_part("rights", anybody=()), persons=2), "a permission takes two persons"),
-    ("persons", "ok", replace(HEALTHY, persons=2), "two persons; whose users those are was not told"),
+    (
+        "persons",
+        "warn",
+        replace(HEALTHY, persons=2),
+        "two persons; whose users those are (ACL GETUSER, ACL DRYRUN) was",
+    ),
     ("persons", "ok", with_part("rights", anybody=("desk",)), "one person may permit"),
     (
         "persons",

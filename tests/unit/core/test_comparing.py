@@ -58,6 +58,17 @@ def test_what_agrees_is_left_alone(picture: FleetStatus, record: LastChanges) ->
     assert found(picture, record) == []
 
 
+def test_a_record_that_begins_anew_needs_no_entry_of_what_was_before() -> None:
+    """What an earlier chain tells of is no disagreement; in a record that begins with the first change it is."""
+    alone: dict[str, Any] = {"switch": state(epoch=9), "epoch": 9, "members": ()}
+    picture = status(**alone, scopes=(PART,), persons=2, on_failover="resume")
+    anew = replace(last(entry(epoch=9)), first=9)
+    assert found(picture, anew) == []
+    wrong = [(Difference.NO_ENTRY, "a:1"), (Difference.NO_ENTRY, "on_failover"), (Difference.NO_ENTRY, "persons")]
+    assert found(picture, replace(anew, first=1)) == wrong
+    assert found(status(**alone, scopes=(replace(PART, epoch=9),)), anew) == wrong[:1]
+
+
 def test_a_worker_that_has_seen_more_than_what_it_follows_tells_of_a_ledger_that_was_wound_back() -> None:
     """The counter alone does not show it: a beat raises it to what the worker has seen."""
     part, of_part = (

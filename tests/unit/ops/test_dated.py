@@ -10,6 +10,7 @@ from killswitch import AuditEntry
 from killswitch.core.audit import AuditOutcome
 from ops.auditing.list import entry_lines
 from ops.render import Paint, width
+from ops.screens import state_words
 
 PLAIN = Paint(False)
 DAY_MS = 86_400_000
@@ -45,6 +46,22 @@ def test_scope_verdict_and_actor_are_whole_at_every_width(limit: int) -> None:
     for part in ("symbol:EURUSD", "QUIET 5.1 s", "UNCERTAIN", "alice@desk", "1970-01-02", "1970-01-03", "12345"):
         assert part in text, text
     assert "bad prices from the primary feed since the roll [not quiet: w1]" in " ".join(text.split())
+
+
+def test_a_text_that_only_looks_like_a_mode_is_told_between_quotes() -> None:
+    """SAFE with a blank behind it stopped the fleet, and is not read as a permission."""
+    (line,) = entry_lines([entry(before="SAFE", after="SAFE ", via="raw", outcome=None)], PLAIN, 200)[1:]
+    assert "  SAFE  " in line
+    assert "  'SAFE '  " in line
+    assert state_words("SAFE ") == "'SAFE '"
+
+
+def test_what_was_tried_tells_what_it_asked_for() -> None:
+    """Two approvals of different things do not look alike."""
+    tried = entry(before="", after="", kind="approved", attempt="trading for 3600 s", reason="why", outcome=None)
+    (line,) = entry_lines([tried], PLAIN, 200)[1:]
+    assert "approved" in line
+    assert "why [trading for 3600 s]" in line
 
 
 def test_a_wide_terminal_has_one_line_for_each_change() -> None:

@@ -94,8 +94,21 @@ def test_what_one_person_lifted_by_hand_is_not_shown_as_permitted() -> None:
 
 def test_a_change_that_is_not_on_record_has_not_the_name_of_the_one_before() -> None:
     """Who made the last recorded change did not make this one."""
-    lines = status_lines(status(switch=state(recorded=False)), "1.0", PLAIN)
-    assert "not recorded yet, the change before was, by alice" in "".join(lines)
+    lines = status_lines(status(switch=state(recorded=False, why="go live")), "1.0", PLAIN)
+    assert lines[1].startswith("  by hand, not recorded yet; on record before it: epoch 7, by alice")
+    assert "go live" not in "".join(lines)
+    part = engaged("ENGAGED typo", text="ENGAGED typo", why="go live", scope="a:b", recorded=False)
+    rows = [" ".join(line.split()) for line in status_lines(status(scopes=(part,)), "1.0", PLAIN)]
+    assert "a:b ENGAGED nobody typo; by hand, not recorded yet" in rows
+
+
+def test_a_state_that_is_gone_may_be_data_that_is_lost() -> None:
+    """Nobody resets without having read that stops of scopes and the rule of two persons may be lost with it."""
+    gone = status(switch=engaged(text="(absent)", via="raw"), members=())
+    behind = status(switch=engaged("initialised"), members=(member(epoch=99),))
+    for picture, told in ((gone, True), (behind, True), (status(), False), (status(switch=engaged("x")), False)):
+        text = " ".join(" ".join(status_lines(picture, "1.0", PLAIN)).split())
+        assert ("Redis lost its data, and with it its scopes and the rules for the fleet" in text) is told, text
 
 
 def test_a_scope_tells_who_follows_it_and_its_reason_once() -> None:
@@ -156,7 +169,11 @@ def test_a_worker_row_shows_what_differs() -> None:
         assert part in lines[2]
     assert "silent" in lines[3]
     assert "unknown" in lines[4]
-    assert counts([member(), odd, silent]) == "3 workers: 1 closed, 2 open, 2 orders in flight, 1 silent"
+    assert ("was SAFE" in lines[3], "run out" in lines[3]) == (True, True)
+    told = "3 workers: 1 closed, 1 open, 1 with its lease run out, 2 orders in flight, 1 silent"
+    assert counts([member(), odd, silent]) == told
+    (late,) = worker_lines([member(beat_age_ms=3500, beat_ms=1000)], "1.0", PLAIN)[1:]
+    assert ("was" in late, "run out" in late) == (True, True)
     assert counts([]) == "no worker is registered"
 
 
