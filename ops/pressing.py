@@ -49,7 +49,10 @@ _UNRECORDED = {
 """What to tell of a stop that has no epoch yet, by how it was made."""
 
 # Refusals that meet everybody at this server, workers' renewals included.
-_SERVER_WIDE = ("redis_oom", "redis_misconf", "redis_noreplicas", "redis_readonly", "redis_busy", "redis_loading")
+_SERVER_WIDE = (
+    *("redis_oom", "redis_misconf", "redis_noreplicas", "redis_maxclients"),
+    *("redis_readonly", "redis_busy", "redis_loading"),
+)
 
 
 def tell_engaged(press: Press) -> None:

@@ -102,6 +102,11 @@ class Code(StrEnum):
         "Redis has fewer good replicas than min-replicas-to-write and refuses writes.",
         "Bring the replicas back.",
     )
+    REDIS_MAXCLIENTS = (
+        "redis_maxclients",
+        "Redis has as many clients as it may (maxclients) and lets nobody in who would engage.",
+        "End connections on the host of Redis (CLIENT KILL), or raise maxclients.",
+    )
     REDIS_READONLY = "redis_readonly", "The server is a read-only replica.", "Point the URL at the master."
     REDIS_BUSY = "redis_busy", "Redis is running a slow script.", "`redis-cli FUNCTION KILL` or `SCRIPT KILL`."
     REDIS_LOADING = "redis_loading", "Redis is loading its data set.", "Wait."

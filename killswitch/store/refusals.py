@@ -15,6 +15,7 @@ _REFUSALS = {
     "OOM": Code.REDIS_OOM,
     "MISCONF": Code.REDIS_MISCONF,
     "NOREPLICAS": Code.REDIS_NOREPLICAS,
+    "MAXCLIENTS": Code.REDIS_MAXCLIENTS,
     "READONLY": Code.REDIS_READONLY,
     "MASTERDOWN": Code.REDIS_READONLY,
     "BUSY": Code.REDIS_BUSY,
@@ -32,6 +33,8 @@ def refusal(text: str) -> StoreRefused:
     for word in words[:2]:
         if word in _REFUSALS:
             return StoreRefused(_REFUSALS[word], text)
+    if text.removeprefix("ERR ").startswith("max number of clients"):
+        return StoreRefused(Code.REDIS_MAXCLIENTS, text)
     if text.removeprefix("ERR ").startswith("Function not found"):  # elsewhere it is a part of somebody's reason
         return LibraryMissing(
             Code.LIBRARY_MISSING, "the function library is not loaded in this Redis: run `killswitch init`"

@@ -146,6 +146,13 @@ class Wire:
                 raise self._broken(error) from None
             self._feed(data)
 
+    def last_words(self) -> StoreRefused | None:
+        """What a server said that hung up before it was asked anything, as one at maxclients does; None: nothing."""
+        with contextlib.suppress(OSError):
+            self._sock.setblocking(False)
+            self._reader.feed(self._sock.recv(_CHUNK))
+        return next((answer for answer in self._answers() if isinstance(answer, StoreRefused)), None)
+
     def wait_push(self, timeout_s: float) -> Push | None:
         """The next push, or None when none came within `timeout_s`. Raises StoreUnavailable when the wire breaks."""
         self._check_whole()
@@ -236,6 +243,8 @@ def _greet(wire: Wire, *hello: str | bytes | int) -> object:
     try:
         return wire.call(*hello)
     except StoreUnavailable as error:
+        if error.code is Code.DISCONNECTED and (said := wire.last_words()) is not None:
+            raise said from None
         if error.code is not Code.DISCONNECTED or not wire.tls:
             raise
         if wire.expires_ms and wall_ms() >= wire.expires_ms:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+from killswitch.core.endpoint import parse_url
 from killswitch.core.modes import Mode
 from killswitch.core.reasons import Code
 from killswitch.errors import EpochConflict, StoreRefused
+from killswitch.store.wire import connect
 from tests.support.library import Library
+from tests.support.server import RealServer
 
 # A changed text needs a new LIBRARY_VERSION from the first release on; until then only this line changes.
 
@@ -160,3 +165,21 @@ def test_exhausted_counter_refuses_to_loosen_and_still_engages(library: Library)
     with pytest.raises(StoreRefused, match="rename the ledger"):
         library.reduce(engaged.epoch)
     assert library.get() == "ENGAGED stop"
+
+
+@pytest.mark.parametrize("verb", ["reset", "reduce"])
+def test_who_may_write_the_record_and_not_the_state_changes_neither(
+    real_library: Library, real_server: RealServer, verb: str
+) -> None:
+    """P10: no entry tells of a permission that never was."""
+    epoch = real_library.engage().epoch
+    keys = ("~killswitch:ledger", "~killswitch:audit", "~killswitch:op:*", "%R~killswitch:state")
+    rights = (*keys, "(+fcall ~killswitch:state)")
+    real_server.cli("ACL", "SETUSER", "half", "reset", "on", ">pw", "&*", "+@all", *rights)
+    entries = real_library.audit()
+    with contextlib.closing(connect(parse_url(f"unix://half:pw@{real_server.socket_path}"), 5.0)) as wire:
+        half = Library(wire, load=False)
+        with pytest.raises(StoreRefused) as refused:
+            half.reset(epoch) if verb == "reset" else half.reduce(epoch)
+    assert refused.value.code is Code.REDIS_DENIED
+    assert (real_library.audit(), real_library.get()) == (entries, "ENGAGED stop")

@@ -64,7 +64,7 @@ CONNECTIONS = [
         "no room for clients",
         "P3 S2 S4 L4",
         _no_room,
-        frozenset({Code.REDIS_REFUSED}),
+        frozenset({Code.REDIS_MAXCLIENTS}),
         _room_again,
         others=_ENDED,
         core=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from killswitch import Code, EpochConflict, Mode, clock
+from killswitch import Code, EpochConflict, Mode, View, clock
 from tests.conftest import MakeServer
 from tests.support.agents import blocked_code, closes_with, open_epoch, stays_closed
 from tests.support.proxy import Proxy
@@ -153,3 +153,57 @@ def test_the_first_replica_does_not_stop_the_fleet(switch: Switch, make_server: 
     eventually(lambda: agent.view.mode is Mode.SAFE, timeout_s=20, why="it is open, whatever a sync made it wait")
     assert open_epoch(agent) == epoch
     assert switch.control.status().switch.text == "SAFE"
+
+
+def _replid(server: RealServer) -> str:
+    return server.cli("INFO", "replication").partition("master_replid:")[2][:40]
+
+
+def _in_sync(replica: RealServer, master: RealServer) -> None:
+    replica.cli("REPLICAOF", "127.0.0.1", str(master.port))
+    eventually(lambda: "master_link_status:up" in replica.cli("INFO", "replication"), why="the link stands")
+
+
+def test_a_stop_that_was_lost_at_a_server_which_came_back_long_after_reopens_nobody(
+    switch: Switch, make_server: MakeServer
+) -> None:
+    """P9: a master that engaged for itself alone, followed another's data and was promoted again is not believed, also
+    when it has forgotten by then that it ever followed anybody."""
+    here, there = switch.server, make_server(repl_backlog_ttl="1", repl_diskless_sync_delay="0")
+    for name, value in (("repl-backlog-ttl", "1"), ("repl-diskless-sync-delay", "0")):
+        here.config_set(name, value)
+    _in_sync(there, here)
+    before = switch.permit()
+    agent = switch.agent()
+    open_epoch(agent)
+    agent.close()
+    eventually(lambda: there.cli("GET", STATE) == "SAFE", why="the other one has the permission")
+    there.cli("REPLICAOF", "NO", "ONE")
+    assert switch.control.engage("acknowledged here alone").epoch > before
+    _in_sync(here, there)
+    assert here.cli("GET", STATE) == "SAFE", "the stop is lost"
+    here.cli("REPLICAOF", "NO", "ONE")
+    eventually(
+        lambda: f"master_replid2:{'0' * 40}" in here.cli("INFO", "replication"), why="it forgot whom it followed"
+    )
+    late = switch.agent()
+    assert "permit again" in closes_with(late, Code.ENGAGED)
+    stays_closed(late)
+
+
+def test_a_master_whose_last_replica_left_long_ago_goes_on(switch: Switch, make_server: MakeServer) -> None:
+    """L7: a server that gives its backlog back has a new replication id and has lost nothing: no gate closes."""
+    for name, value in (("repl-backlog-ttl", "1"), ("repl-diskless-sync-delay", "0")):
+        switch.server.config_set(name, value)
+    replica = make_server()
+    _in_sync(replica, switch.server)
+    agent = switch.agent()
+    epoch = open_epoch(agent)
+    before = _replid(switch.server)
+    closings: list[View] = []
+    agent.on_close(closings.append)
+    replica.stop()
+    eventually(lambda: _replid(switch.server) != before, why="it began a new history")
+    ledger = f"{STATE.removesuffix(':state')}:ledger"
+    eventually(lambda: switch.server.cli("HGET", ledger, "replid") == _replid(switch.server), why="a beat settled it")
+    assert (agent.gate.signal(), closings) == (epoch, [])

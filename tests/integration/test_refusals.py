@@ -6,12 +6,14 @@ later than a lease after it began, and the gate opens again when it is over.
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from killswitch import Code, Controller, StoreRefused, clock
+from killswitch import Code, Controller, Mode, StoreRefused, clock
 from killswitch.clock import NS_PER_MS
 from killswitch.core.lease import closed_by_ms
 from tests.support.agents import FAST, closes_with, last_pass_ns, open_epoch, stays_closed
@@ -105,6 +107,48 @@ def test_a_server_turned_replica_closes_and_stays_closed_when_it_is_master_again
     stays_closed(agent)
     switch.permit()
     open_epoch(agent)
+
+
+def _clients(line: RawLine) -> int:
+    return len(str(line.call("CLIENT", "LIST")).splitlines())
+
+
+def _fill(server: RealServer, line: RawLine) -> int:
+    """Lets nobody in but those who are there, and says how many those are; 0 where somebody left meanwhile."""
+    there = _clients(line)
+    line.call("CONFIG", "SET", "maxclients", there)
+    with socket.socket(socket.AF_UNIX) as operator:
+        operator.connect(str(server.socket_path))
+        operator.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            refused = b"max number of clients" in operator.recv(200)
+            return there if refused and _clients(line) == there else 0
+    return 0
+
+
+@pytest.mark.parametrize("with_replica", [False, True])
+def test_a_server_that_lets_nobody_in_closes_the_gate(
+    switch: Switch, make_server: Callable[..., RealServer], with_replica: bool
+) -> None:
+    """P4: at maxclients no operator gets in, so those who are in trade no more; one place that is free suffices."""
+    if with_replica:
+        switch.server.config_set("repl-diskless-sync-delay", "0")
+        make_server().cli("REPLICAOF", "127.0.0.1", str(switch.server.port))
+        eventually(lambda: "connected_slaves:1" in switch.server.cli("INFO", "replication"), why="the replica is there")
+    agent = switch.agent(beat_ms=60_000)
+    open_epoch(agent)
+    with switch.server.line() as line:
+        held = eventually(lambda: _fill(switch.server, line), why="nobody gets in any more")
+        full_ns = clock.now_ns()
+        assert last_pass_ns(agent, full_ns + LEASE_NS + 200 * NS_PER_MS) <= full_ns + LEASE_NS
+        closes_with(agent, Code.REDIS_MAXCLIENTS)
+        with pytest.raises(StoreRefused) as caught:
+            switch.control.engage("stop")
+        assert caught.value.code is Code.REDIS_MAXCLIENTS
+        assert agent.view.mode is Mode.ENGAGED
+        line.call("CONFIG", "SET", "maxclients", held + 1)
+        open_epoch(agent)
+        line.call("CONFIG", "SET", "maxclients", 10_000)
 
 
 def test_a_paused_server_closes_the_gate_although_reading_works(switch: Switch) -> None:

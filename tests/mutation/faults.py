@@ -65,9 +65,8 @@ MUTANTS = [
         "incarnation-not-looked-at",
         "P9",
         "killswitch/store/lua/incarnation.lua",
-        "  if kept[1] == inc.run_id and kept[2] == inc.replid then return true end",
-        "  if true then\n    redis.call('HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)\n"
-        "    return true\n  end",
+        "  if kept[1] == inc.run_id and kept[2] == inc.replid then\n",
+        "  if true then\n    redis.call('HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)\n",
         (_SERVER, "-k", "redis and (killed or turned)"),
         "a server that restarted goes on where it was",
     ),

@@ -43,8 +43,8 @@ MUTANTS = (
         name="any-incarnation-will-do",
         breaks="P9",
         path="killswitch/store/lua/incarnation.lua",
-        old="  if kept[1] == inc.run_id and kept[2] == inc.replid then return true end\n",
-        new="  if kept[1] then return true end\n",
+        old="  if kept[1] == inc.run_id and kept[2] == inc.replid then\n",
+        new="  if kept[1] then\n",
         tests=(
             f"{_FAILOVER}::test_engagement_that_was_lost_with_its_master_reopens_nobody",
             f"{_FAILOVER}::test_fleet_stays_closed_after_the_master_died_until_somebody_permits_again",

@@ -36,9 +36,10 @@ MUTANTS = (
         "carried-on-under-a-new-epoch",
         "P9 S5",
         _INCARNATION,
-        "  mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)\n  return true\nend\n\n-- A perm",
+        "  mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)\n"
+        "  settled = inc.replid\n  return true\nend\n\n-- A perm",
         "  mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid, 'switch:epoch', show(counter(n)))\n"
-        "  return true\nend\n\n-- A perm",
+        "  settled = inc.replid\n  return true\nend\n\n-- A perm",
         (_ON_FAILOVER, "-k", "redis and (nobody_else or goes_on)"),
         "with `resume` a worker that saw the lost stop opens as well",
     ),

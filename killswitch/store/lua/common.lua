@@ -153,6 +153,23 @@ local function incarnation()
   }
 end
 
+-- Where not one client more is let in, nobody can engage: to a worker that is a refusal like those of Redis itself. Replicas
+-- count among the clients, though INFO tells of them apart. It is asked for a few times a second, however many workers ask.
+local looked_at_ms, no_room = nil, false
+
+local function is_full(now)
+  if looked_at_ms and now >= looked_at_ms and now - looked_at_ms < 200 then return no_room end
+  local info = redis.pcall('INFO', 'clients', 'replication')
+  local function told(name) return not failed(info) and tonumber(string.match(info, '\n' .. name .. ':(%d+)')) end
+  local clients, most = told('connected_clients'), told('maxclients')
+  looked_at_ms, no_room = now, clients and most and clients + (told('connected_slaves') or 0) >= most or false
+  return no_room
+end
+
+local function refuse_as_full()
+  return redis.error_reply('MAXCLIENTS no client more is let in, so nobody could engage')
+end
+
 -- Asks nothing first: who may move a key aside need not be able to read what was moved there before.
 local function set_aside(key, now)
   while redis.call('RENAMENX', key, key .. ':damaged:' .. show(now)) == 0 do now = now + 1 end
@@ -166,6 +183,11 @@ local function mend(now, command, key, ...)
   if not says(reply, 'WRONGTYPE') and not says(reply, 'exhausted') then error(reply) end
   set_aside(key, now)
   return redis.call(command, key, ...)
+end
+
+-- Whether this user may write that, asked before anything is put on record of it. Redis 7.0 and Valkey 7.2 can be asked.
+local function may_set(key, text)
+  return not redis.acl_check_cmd or redis.acl_check_cmd('SET', key, text)
 end
 
 local function ledger_fields(n, fields)

@@ -1,5 +1,9 @@
 -- What becomes of a permission when another server, or another life of it, finds it: see settle_incarnation().
 
+-- The replication id under which this very copy of the library last found its incarnation on record. A new process, and a
+-- server that took another's data whole, have another copy.
+local settled
+
 -- The three policies of KILLSWITCH_ON_FAILOVER. What is on record decides for all (ks_policy puts it there): workers with
 -- settings of their own could not agree. Lost, or anything else: halt.
 local POLICIES = { halt = true, resume = true, reassert = true }
@@ -11,7 +15,7 @@ end
 -- Writes a stop into the state, or a scope, if this user may. That is asked first: where it may not it would try again with every beat,
 -- and each refusal goes into the server's log of them.
 local function put_stop(key, text)
-  if redis.acl_check_cmd and not redis.acl_check_cmd('SET', key, text) then return false end
+  if not may_set(key, text) then return false end
   return not failed(redis.pcall('SET', key, text))
 end
 
@@ -38,6 +42,7 @@ local function go_on(n, now, inc, policy, state, epoch)
   record_rule(n, now, 'on_failover', policy, policy, 'incarnation changed: ' .. shown(state) .. ' of epoch ' .. show(epoch)
     .. ' was carried on', 'killswitch', 'incarnation')
   mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)
+  settled = inc.replid
   return true
 end
 
@@ -50,11 +55,16 @@ local function settle_incarnation(n, now, state)
   local inc = incarnation()
   if inc.run_id == '' then return false end
   local kept = ledger_fields(n, { 'run_id', 'replid', 'on_failover' })
-  if kept[1] == inc.run_id and kept[2] == inc.replid then return true end
+  if kept[1] == inc.run_id and kept[2] == inc.replid then
+    settled = inc.replid
+    return true
+  end
   -- A server that starts a new history of its own accord (first replica attached, backlog given back after an hour
-  -- without one) clears its second replication id; one that was promoted keeps its old master's there.
-  if kept[1] == inc.run_id and inc.replid2 == NEW_HISTORY then
+  -- without one) clears its second replication id; one that was promoted keeps its old master's there. But it forgets that
+  -- one too, with its backlog: so whoever was away, and lost what was written meanwhile, is told by its copy of this.
+  if kept[1] == inc.run_id and inc.replid2 == NEW_HISTORY and settled == kept[2] then
     mend(now, 'HSET', n.ledger, 'replid', inc.replid)
+    settled = inc.replid
     return true
   end
   local was = recorded(n, 'switch')
@@ -77,6 +87,7 @@ local function settle_incarnation(n, now, state)
     record(n, 'switch', now, found_changed(n, state, was, now))
   end
   mend(now, 'HSET', n.ledger, 'run_id', inc.run_id, 'replid', inc.replid)
+  settled = inc.replid
   return true
 end
 

@@ -85,6 +85,7 @@ redis.register_function('ks_beat', function(keys, args)
   -- What is first is believed to be the switch: a new incarnation, and what nobody renewed, are settled by it.
   if n.scope ~= 'switch' then return redis.error_reply('ERR the first key is that of the switch') end
   local now = server_ms()
+  local full = is_full(now)  -- then it is told and recorded, and confirms nothing
   local seen_epoch = to_epoch(args[3]) or 0
   local state = observe(keys[1])
   local id, instance, retain = args[2], args[8] or '', tonumber(args[7])
@@ -111,7 +112,7 @@ redis.register_function('ks_beat', function(keys, args)
     if mode_of(seen) == 'ENGAGED' and (i == 1 or seen.kind ~= 'absent') then engaged = true end
   end
   limit(rows[1], ledger_fields(n, { 'deadman' })[1])
-  if late then return answer(args[1], run_id(), confirmed, counter(n), rows) end
+  if late then return full and refuse_as_full() or answer(args[1], run_id(), confirmed, counter(n), rows) end
   local stopped = args[9] == 'stop_epoch' and to_epoch(args[10]) or 0
   local again = confirmed and reassert(n, now, state, id, stopped, epoch)
   if again then
@@ -129,7 +130,7 @@ redis.register_function('ks_beat', function(keys, args)
   if drill then
     local ack = drill .. ' ' .. show(after_us) .. ' ' .. args[5] .. ' ' .. clean(args[#args], '-')
     -- A worker that has seen more than is on record stays closed, see core/answer.py (decide).
-    local opens = confirmed and not engaged and rows[1][4] ~= 0 and seen_epoch <= epoch and stopped < epoch
+    local opens = confirmed and not full and not engaged and rows[1][4] ~= 0 and seen_epoch <= epoch and stopped < epoch
     fields = fields_of_drill(fields, opens, rows, ack)
   end
   mend(now, 'HSET', hash, unpack(fields))
@@ -137,5 +138,5 @@ redis.register_function('ks_beat', function(keys, args)
   if args[5] == '0' then redis.call('PEXPIRE', hash, args[6]) else redis.call('PERSIST', hash) end
   if quiet and kept[7] ~= show(epoch) then redis.pcall('PUBLISH', n.acks, id .. ' ' .. show(epoch)) end
   if drill then redis.pcall('PUBLISH', n.acks, id .. ' drill:' .. drill) end
-  return answer(args[1], run_id(), confirmed, counter(n), rows)
+  return full and refuse_as_full() or answer(args[1], run_id(), confirmed, counter(n), rows)
 end)

@@ -1,11 +1,13 @@
 -- ks_read: what the switch and the scopes say. Reads only, yet registered WITHOUT flags on purpose: Redis then refuses
--- it exactly when it would refuse the operator's SET (out of memory, disk error, too few replicas, read-only, paused).
+-- it exactly when it would refuse the operator's SET (out of memory, disk error, too few replicas, read-only, paused); that
+-- it would not let the operator in (maxclients) is asked here.
 -- If you cannot engage, you cannot renew.
 --   FCALL ks_read <n> <prefix>:state [<prefix>:state:<dimension>:<name> ...] <nonce>
 -- pttl: of the key, or what a dead man's switch leaves of the permission, whichever is less.
 -- Returns {version, nonce, run id, confirmed 0|1, epoch counter, {{kind, text, length, pttl ms, epoch, recorded 0|1}, ...}}
 redis.register_function('ks_read', function(keys, args)
   local n = names(keys[1])
+  if is_full(server_ms()) then return refuse_as_full() end
   -- One look at the ledger for everything: a fleet asks this thousands of times a second.
   local fields = { 'run_id', 'epoch', 'deadman' }
   for i, key in ipairs(keys) do

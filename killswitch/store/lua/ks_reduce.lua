@@ -29,6 +29,9 @@ redis.register_function('ks_reduce', function(keys, args)
     if not first then return so_far end
     reason = clean('approved by ' .. first .. ': ' .. reason, reason)
   end
+  if not may_set(keys[1], 'REDUCING') then  -- else it would be on record and not be so
+    return redis.error_reply('NOPERM this user may not write the state, so nothing was changed')
+  end
   local after = { kind = 'value', text = 'REDUCING', pttl = -1 }
   local left, words = -1, nil
   -- Of a scope the end would loosen: an absent one follows the switch.

@@ -43,6 +43,9 @@ redis.register_function('ks_reset', function(keys, args)
     if not first then return so_far end
     reason = clean('approved by ' .. first .. ': ' .. reason, reason)
   end
+  if not may_set(keys[1], 'SAFE') then  -- else it would be on record and not be so
+    return redis.error_reply('NOPERM this user may not write the state, so nothing was changed')
+  end
   local after = { kind = 'value', text = 'SAFE', pttl = ttl > 0 and ttl or -1, ends = ttl > 0 and now + ttl or nil }
   local epoch = record(n, n.scope, now, { from = shown(before), to = shown(after), token = token(after), reason = reason,
     actor = actor, via = clean(args[6], 'redis-cli'), op = clean(op, '') })
