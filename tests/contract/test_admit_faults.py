@@ -49,6 +49,23 @@ def test_what_refuses_the_operators_set_refuses_admission(
     real_library.admit(epoch, "o-refused")
 
 
+def test_a_server_that_lets_nobody_in_refuses_admission(real_library: Library, real_server: RealServer) -> None:
+    """P4: at maxclients nobody could engage, so no order enters; with one place free it does."""
+    epoch = real_library.permit()
+
+    def full() -> bool:
+        there = len(str(real_library.raw("CLIENT", "LIST")).split("\\n")) - 1
+        real_library.raw("CONFIG", "SET", "maxclients", there)
+        sleep(0.2)  # what is known of it may be so old
+        return there == len(str(real_library.raw("CLIENT", "LIST")).split("\\n")) - 1
+
+    eventually(full, why="nobody comes or goes")
+    assert refused(real_library, epoch) is Code.REDIS_MAXCLIENTS
+    real_library.raw("CONFIG", "SET", "maxclients", 10_000)
+    sleep(0.2)
+    real_library.admit(epoch, "o-refused")
+
+
 def test_failing_disk_refuses_admission(make_server: MakeServer) -> None:
     """A server that cannot save takes no orders."""
     server = make_server(save="3600 1", dbfilename="x")

@@ -76,6 +76,8 @@ local function forbidden(n, keys, given, reduces)
     closed = { code, reason }
   elseif run == '' then
     closed = { 'incarnation_unknown', 'the server does not tell its run id (INFO refused)' }
+  elseif is_full(server_ms()) then
+    closed = { 'redis_maxclients', 'no client more is let in, so nobody could engage' }
   elseif kept[1] ~= run then
     closed = { 'incarnation_changed', 'Redis restarted or failed over since trading was permitted' }
   elseif by_hand then
