@@ -4,7 +4,7 @@ An idle worker is a member of the fleet with the scopes of its settings; this ag
 start. When an engine starts, that agent leaves and another takes its place under the same worker id, with the
 engine's name and its scopes as well. Never two at a time: the registry has one entry per process, so `engage
 --wait` counts each process once. The new agent registers first and reads afterwards, and is closed until its first
-answer, like any that joins.
+answer, like any that joins. It knows what the ones before it saw: no stop is forgotten because an engine came or went.
 
 A scope of the engine that is engaged therefore does not keep the engine in the queue: it starts with closed gates,
 sends nothing, is counted among the scope's followers, and goes on when the scope is reset.
@@ -54,7 +54,8 @@ class AgentHolder:
         self._agent: Agent | None = None
         self._info: dict[str, str] = {}
         self._log = logs.get()
-        self._unleft: Agent | None = None
+        self._last: Agent | None = None
+        self._unleft = False
         self.leaving = False
         """Set when the process is to end: no agent is started any more."""
         self.undrained = False
@@ -130,9 +131,8 @@ class AgentHolder:
         """Makes `agent` the one of this process. If its start is cut short the process ends."""
         for listener in self._listeners:
             agent.on_open(listener)
-        if self._unleft is not None:
-            agent.succeed(self._unleft)
-            self._unleft = None
+        if self._last is not None:
+            agent.succeed(self._last, unleft=self._unleft)
         self._agent = agent
         try:
             agent.start()
@@ -149,11 +149,11 @@ class AgentHolder:
         except BaseException:  # a job's time limit falls into the drain: whether the orders came back is not known
             self.leaving = self.undrained = True
             raise
-        self._agent = None
+        self._agent, self._last, self._unleft = None, agent, False
         if agent.in_flight:
             self.undrained = True
             self._log.error("agent_not_drained", in_flight=agent.in_flight, drain_s=drain_s)
         elif not left:  # the switch's Redis did not answer: shown as silent until its entry is too old
-            self._unleft = agent
+            self._unleft = True
             self._log.warning("agent_not_left")
         return not self.undrained

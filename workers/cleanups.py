@@ -1,8 +1,10 @@
 """What dead owners of engines left at the venue, until somebody has cancelled it.
 
 A worker that dies leaves its working orders behind. That they must be cancelled is noted in the queue's Redis in the
-same step that puts its engine back, so the death of whoever noticed it loses nothing. Every worker looks at the notes;
-one that is due becomes a job of the cleanup queue. The note goes only when the venue has confirmed, and until then
+same step that puts its engine back, so the death of whoever noticed it loses nothing. And each worker looks for owners
+that are neither alive nor gave their engine back, of the whole fleet and whatever became of the job: while every one of
+them trades nobody puts an engine back, and other tools may have marked it failed. Every worker looks at the notes; one
+that is due becomes a job of the cleanup queue. The note goes only when the venue has confirmed, and until then
 comes up again: after a growing wait when the venue was away, after a fixed one when the job vanished with its worker.
 """
 
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from redis import Redis
 from rq.utils import as_text
 
+from workers import logs
+from workers.ownership import Ownership
 from workers.scripts import script
 
 __all__ = ["Cleanup", "Cleanups"]
@@ -39,7 +43,9 @@ class Cleanups:
     def __init__(self, connection: Redis, prefix: str = "workers") -> None:
         self._connection = connection
         self._prefix = prefix
+        self._log = logs.get()
         self._add = script(connection, "cleanup_add")
+        self._dead = script(connection, "cleanup_dead")
         self._claim = script(connection, "cleanup_claim")
         self._done = script(connection, "cleanup_done")
         self._failed = script(connection, "cleanup_failed")
@@ -49,6 +55,11 @@ class Cleanups:
         """Redis key of when each is due."""
         return f"{self._prefix}:cleanups"
 
+    @property
+    def cleaned_key(self) -> str:
+        """Redis key of the tokens that were cleaned up after last."""
+        return f"{self._prefix}:cleaned"
+
     def key(self, engine: str) -> str:
         """Redis key of the note on one engine."""
         return f"{self._prefix}:cleanup:{engine}"
@@ -56,6 +67,13 @@ class Cleanups:
     def add(self, engine: str, token: int) -> None:
         """Notes that owners up to `token` are to be cleaned up after."""
         self._add([self.due_key, self.key(engine)], [engine, token])
+
+    def add_dead(self, ownership: Ownership) -> None:
+        """Notes and tells which owners of engines died without a note. One trip: it may be asked for beside a trade."""
+        begin = [ownership.key(""), ownership.released_key(""), self.key("")]
+        found = self._dead([ownership.tokens_key, self.due_key, self.cleaned_key], [*begin])
+        for engine, token in zip(found[::2], found[1::2], strict=True):
+            self._log.warning("engine_owner_dead", engine=as_text(engine), owner=int(token))
 
     def claim(self) -> list[Cleanup]:
         """Takes what is due; each comes up again should it not be done within a while."""
@@ -78,7 +96,7 @@ class Cleanups:
 
     def done(self, engine: str, token: int) -> bool:
         """Forgets it, unless a later owner died meanwhile; whether it was forgotten."""
-        return bool(self._done([self.due_key, self.key(engine)], [engine, token]))
+        return bool(self._done([self.due_key, self.key(engine), self.cleaned_key], [engine, token]))
 
     def failed(self, engine: str, token: int, reason: str) -> int:
         """Puts it off; ms until it comes up again, -1 when there is nothing to do any more."""

@@ -1,6 +1,8 @@
 """The thread that keeps a worker's records alive while its main thread trades: RQ heartbeats and the ownership lease.
 
 It has a Redis connection of its own, so neither a slow command of the main thread nor RQ's settings can hold it up.
+While a job runs it also looks for owners of engines that died: the main thread does so when it is idle, and may be
+busy for days.
 It never closes or opens a gate; if it dies or starves, the lease runs out and the engine stops: the safe side.
 """
 
@@ -49,7 +51,8 @@ class WorkerRecord(Protocol):
 
 
 class Heart:
-    """Beats from `start` to `stop`, on `connection`, which nobody else uses."""
+    """Beats from `start` to `stop`, on `connection`, which nobody else uses. While a job runs `look` is called once in
+    the life of an ownership; it takes one trip on that connection, so that no lease waits for it."""
 
     def __init__(
         self,
@@ -59,12 +62,15 @@ class Heart:
         heartbeat_ms: int,
         record_ttl_s: int,
         ownership_ms: int,
+        look: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._worker = worker
         self._heartbeat_ms = heartbeat_ms
         self._ttl_s = record_ttl_s
         self._renew_ms = ownership_ms // _RENEWALS_PER_LIFE
+        self._look = look
+        self._look_ms = ownership_ms
         self._running: Running | None = None
         self._ending = threading.Event()
         self._unheard = False
@@ -86,7 +92,7 @@ class Heart:
         self._running = running
 
     def _beat(self) -> None:
-        next_renew_ns = next_beat_ns = 0
+        next_renew_ns = next_beat_ns = next_look_ns = 0
         lost: Running | None = None
         while not self._ending.wait(min(self._renew_ms, self._heartbeat_ms) / 2000):
             running = self._running
@@ -99,6 +105,9 @@ class Heart:
                 if now_ns >= next_beat_ns:
                     next_beat_ns = now_ns + self._heartbeat_ms * _NS_PER_MS
                     ours = self._heartbeat(running) and ours
+                if ours and running is not None and _is_kept(running) and now_ns >= next_look_ns:
+                    next_look_ns = now_ns + self._look_ms * _NS_PER_MS
+                    self._look()
                 self._heard()
             except redis.RedisError as error:
                 self._not_heard(error)
@@ -147,3 +156,8 @@ class Heart:
         if self._unheard:
             self._log.info("queue_back", thread="heart")
         self._unheard = False
+
+
+def _is_kept(running: Running) -> bool:
+    """Whether its engine is not lost: who lost one has an end of its own to see to."""
+    return running.lease is None or running.lease.held()

@@ -80,7 +80,7 @@ def _leave_nothing(engine: str, broker: GuardedBroker, runtime: JobRuntime) -> N
             if count := broker.cancel_all():
                 _log.warning("orders_cancelled", engine=engine, count=count, why="left at the end")
             return
-        except BrokerError as error:
+        except Exception as error:  # also a mistake in here: what is left has to be cancelled by somebody
             reason = str(error)
         clock.sleep(_LAST_PAUSE_S * attempt)
     token = runtime.lease.token if runtime.lease else 0
@@ -161,6 +161,10 @@ def submit_order(spec: IntentSpec, runtime: JobRuntime) -> Document:
         sent = broker.send(order, spec.epoch)
     except UnknownOutcome as error:
         return _settled(spec, broker, error.reason)
+    except BaseException as error:  # a time limit, an interrupt: the job fails, but not with the order on its way
+        if broker.unsettled:
+            _settled(spec, broker, repr(error))
+        raise
     _log.info("order_submitted", order=spec.client_id, account=spec.account, epoch=sent.epoch)
     return {"account": spec.account, "token": sent.epoch}
 

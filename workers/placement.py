@@ -88,14 +88,15 @@ class Placement:
 
         `released_key` is where giving back the ownership under `token` is noted; see `Lease.released_key`.
         """
-        return self._requeued(queue, job, execution, [owner_key, released_key, "", "", ""], [token, ""])
+        return self._requeued(queue, job, execution, [owner_key, released_key, "", "", "", ""], [token, ""])
 
     def requeue_abandoned(
         self, queue: Queue, job: Job, execution: Execution, ownership: Ownership, cleanups: Cleanups, engine: str
     ) -> int:
         """The same for a job whose worker died, provided that nobody owns `engine`; what its last owner left at the
         venue is noted in the same step."""
-        keys = [ownership.key(engine), "", ownership.tokens_key, cleanups.due_key, cleanups.key(engine)]
+        notes = [cleanups.due_key, cleanups.key(engine), cleanups.cleaned_key]
+        keys = [ownership.key(engine), "", ownership.tokens_key, *notes]
         return self._requeued(queue, job, execution, keys, [ABANDONED, engine])
 
     def _requeued(self, queue: Queue, job: Job, execution: Execution, more: list[str], args: list[str]) -> int:

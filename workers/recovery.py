@@ -3,7 +3,8 @@
 An engine is started only after its ownership was taken, and its ownership is given back only after it left the
 registry of started jobs. So a started engine without an owner is one whose worker died, froze or lost its
 connection for longer than the lease: it may run elsewhere. RQ by itself would mark it failed after its own, longer
-time. Every worker looks, one wins. What the dead worker left at the venue is cancelled by a job of the cleanup queue.
+time. Every worker looks, one wins. What the dead worker left at the venue is cancelled by a job of the cleanup queue,
+also where its engine lies on a queue that this worker does not serve.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from rq.job import Job, JobStatus
 from rq.queue import Queue
 from rq.utils import as_text
 
-from killswitch import clock
+from killswitch import InvalidInput, clock
 from workers import logs, queues
 from workers.allow import engine_of
 from workers.cleanups import Cleanups
@@ -48,6 +49,7 @@ class Recovery:
         returned = sum(self._abandoned(queue) + self._stale_claims(queue) for queue in self._queues)
         for queue in self._queues:  # RQ leaves this to a scheduler, a process of its own
             self._retry([queue.scheduled_job_registry.key, queue.key], [queue.job_class.redis_job_namespace_prefix])
+        self._cleanups.add_dead(self._ownership)
         self._clean_up()
         return returned
 
@@ -76,7 +78,12 @@ class Recovery:
                 continue  # nobody serves the cleanup queue just now: one job is enough
             spec = {"engine": due.engine, "owner": due.token}
             job_id = f"cancel-{due.engine}-{due.token}-{due.number}"
-            queues.cancel_orders(self._connection, spec, job_id=job_id)
+            try:
+                queues.cancel_orders(self._connection, spec, job_id=job_id)
+            except InvalidInput as error:  # no engine can have this name, so none has sent anything under it
+                self._cleanups.done(due.engine, due.token)
+                self._log.error("cleanup_refused", engine=due.engine, owner=due.token, reason=str(error))
+                continue
             self._cleanups.enqueued(due, job_id)
             self._log.info("cleanup_enqueued", engine=due.engine, owner=due.token, job=job_id)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import nullcontext, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -84,6 +85,7 @@ class EngineWorker(RecordedWorker):
             heartbeat_ms=settings.heartbeat_ms,
             record_ttl_s=settings.record_ttl_s,
             ownership_ms=settings.ownership_ms,
+            look=partial(Cleanups(heart_connection, settings.prefix).add_dead, self.ownership),
         )
         self._wakes: SimpleQueue[None] = SimpleQueue()
         self._drain = Drain(settings.drain_s, wake=self._wake, begin=self._begin_drain, overrun=self._overrun)

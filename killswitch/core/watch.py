@@ -16,6 +16,7 @@ from enum import Enum
 
 from killswitch.core.answer import Answer, Decision, decide
 from killswitch.core.lease import deadline_ns
+from killswitch.core.memory import Memory, is_stop
 from killswitch.core.modes import Mode
 from killswitch.core.reasons import Code
 from killswitch.core.view import FIRST_PICTURE, Picture
@@ -101,6 +102,7 @@ class Watch:
         self.picture = FIRST_PICTURE
         self.seen_epoch = 0
         self.engaged_epoch = 0
+        self.memory = Memory()  # the same, told apart by what it was about: for who comes after this one
         self.confirmed_ns: int | None = None
         self._version = version
         self._chance = chance
@@ -165,7 +167,8 @@ class Watch:
             return [self._ask(now_ns, beat=True)]
         decision = decide(answer, self._version, self.scopes, self.seen_epoch, self.engaged_epoch)
         self.seen_epoch = max(self.seen_epoch, decision.epoch)
-        if decision.mode is Mode.ENGAGED and decision.code in _STOPPED_BY_RECORD:
+        self.memory.note(answer.rows, self.scopes, decision, self.seen_epoch)
+        if is_stop(decision):
             # The highest seen, not this stop's: a flushed record counts from one again, and the old one may come back.
             self.engaged_epoch = self.seen_epoch
         if decision.mode is Mode.ENGAGED:
@@ -288,10 +291,6 @@ class Watch:
     def _plan(self, question: _Question) -> None:
         self._next_ask_ns = question.sent_ns + self._jittered(self.timing.renew_ms)
 
-
-# The end of a permission as Redis tells it is a stop as well: neither a late renewal nor a clock set back revives it.
-_STOPPED_BY_RECORD = frozenset({Code.ENGAGED, Code.SCOPE_ENGAGED, Code.STATE_MISSING, Code.STATE_UNRECOGNISED,
-                                Code.STATE_WRONG_TYPE, Code.PERMISSION_EXPIRED})  # fmt: skip
 
 _EXPIRY = {
     Code.LEASE_EXPIRED: "no answer confirmed the permission in time",

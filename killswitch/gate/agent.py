@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 
 from killswitch._build import gate_build, identity
 from killswitch.clock import NS_PER_MS, now_ns, sleep, wall_ms
+from killswitch.core.memory import Memory
 from killswitch.core.modes import Mode, Scope
 from killswitch.core.reasons import Code
 from killswitch.core.view import Picture, View
@@ -28,6 +29,7 @@ from killswitch.core.watch import Ask, Watch
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.gate.gate import Gate
 from killswitch.gate.readiness import make_readiness
+from killswitch.gate.saying import say
 from killswitch.gate.waiting import make_waiting
 from killswitch.gate.watcher import Watcher
 from killswitch.hooks import Hooks, call_each
@@ -86,7 +88,7 @@ class Agent:
         self._watcher: Watcher | None = None
         self._ending: Watcher | None = None  # being stopped by close()
         self._unleft = ""  # the life of a predecessor that could not say goodbye
-        self._seen = (0, 0)  # what a watcher begins with: in the child of a fork, what the parent's had seen
+        self._memory = Memory()  # of every watcher of this agent, and of whom it succeeds
         _AGENTS.add(self)  # for as long as it exists: another thread may fork in the middle of start() or close()
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -95,7 +97,7 @@ class Agent:
         """Starts watching; returns at once with the gate closed. `wait_open` waits for the first permission."""
         if self._watcher is None:
             self.gate.renew_readiness(make_readiness())
-            watcher = self._watcher = self._make_watcher(*self._seen)
+            watcher = self._watcher = self._make_watcher(*self._memory.of(tuple(map(str, self.scopes))))
             self.gate.on_forked = None
             try:
                 watcher.start()
@@ -106,10 +108,15 @@ class Agent:
                 raise
         return self
 
-    def succeed(self, closed: Agent) -> None:
-        """Takes the place, before start(), of an agent of this process under the same worker id that was closed with
-        every permit back but could not leave: its entry is taken off first, or it would count as a rival's."""
-        self._unleft = closed._instance
+    def succeed(self, closed: Agent, *, unleft: bool = False) -> None:
+        """Takes the place, before start(), of an agent of this process that was closed. What that one saw of the same
+        switch is not forgotten: this one opens at nothing from before a stop (P9). `unleft`: it was closed with every
+        permit back but could not leave; its entry, under the same worker id, is taken off first, or it would count as
+        a rival's."""
+        if (closed.settings.endpoint, closed.settings.prefix) == (self.settings.endpoint, self.settings.prefix):
+            self._memory.learn(closed._memory)
+        if unleft:
+            self._unleft = closed._instance
 
     def close(self, drain_s: float = 5.0) -> bool:
         """Closes the gate, waits at most `drain_s` seconds for permits, and leaves the membership if all are back.
@@ -188,6 +195,7 @@ class Agent:
         self._instance = secrets.token_hex(6)
         names = tuple(str(scope) for scope in self.scopes)
         watch = Watch(self.settings.timing, LIBRARY_VERSION, names, random.Random(secrets.randbits(64)))
+        watch.memory = self._memory
         watch.seen_epoch, watch.engaged_epoch = seen_epoch, engaged_epoch
         return Watcher(self.gate, watch, make_waiting(), self._open_connections, self._make_beat, self._heard)
 
@@ -236,7 +244,7 @@ class Agent:
         try:
             return self._say_goodbye(self._instance)
         except (StoreUnavailable, StoreRefused) as error:
-            _LOG.warning("could not leave the membership: %s", error)
+            say(_LOG.warning, "could not leave the membership: %s", error)
             return False
 
     def _say_goodbye(self, instance: str) -> bool:
@@ -257,29 +265,24 @@ class Agent:
         self._changed = threading.Condition()
         self._hooks.renew()
         self._watcher = self._ending = None
-        for watcher in (running, ending):
-            if watcher is not None:
-                watcher.abandon()
+        for watcher in filter(None, (running, ending)):
+            watcher.abandon()
         self.worker_id = f"{self._given_id}-{os.getpid()}" if self._given_id else _new_id()
         self._started_ms, self._closed_ns = wall_ms(), now_ns()
-        if running is not None:
-            self._seen = (running.watch.seen_epoch, running.watch.engaged_epoch)
         if running is not None or self.gate.on_forked is not None:
             self._arm_on_use()
 
     def _arm_on_use(self) -> None:
-        turn = [True]  # taken by one thread: pop() is atomic
+        turn = iter((True,))  # taken by one thread: next() is atomic
 
         def arm() -> None:
-            try:
-                turn.pop()
-            except IndexError:
+            if not next(turn, False):
                 return
             try:
                 self.start()
             except (OSError, RuntimeError):
                 # No descriptor or no thread to be had. A trading loop meets Blocked only.
-                _LOG.exception("could not start watching after the fork; the gate stays closed")
+                say(_LOG.exception, "could not start watching after the fork; the gate stays closed")
 
         self.gate.on_forked = arm
 

@@ -25,7 +25,8 @@ class Waiting(Protocol):
         ...
 
     def forget_all(self) -> None:
-        """Stops watching every descriptor. Called before they are closed, by the numbers they were watched under."""
+        """Stops watching every descriptor. Called before they are closed, by the numbers they were watched under.
+        Harmless after `close`."""
         ...
 
     def wait(self, timeout_s: float | None) -> tuple[set[int], bool]:
@@ -75,7 +76,7 @@ class _Selected:
 
     def forget_all(self) -> None:
         # By the numbers kept here: a wire that broke names none any more.
-        for fd, key in list(self._selector.get_map().items()):
+        for fd, key in list((self._selector.get_map() or {}).items()):
             if key.fileobj is not self._wake_in:
                 with contextlib.suppress(KeyError, ValueError, OSError):
                     self._selector.unregister(fd)

@@ -2,8 +2,9 @@
 
 Invariant: it alone writes the gate's picture, reads the push channel and asks questions. Within one batch of actions
 the order is kept: the gate is closed before the channel is emptied, and permits are counted after the gate is closed.
-It fails closed: whatever goes wrong here ends in a closed picture, and should the thread itself die, in WATCHER_DEAD;
-should it be starved, the lease runs out without it.
+It fails closed: whatever goes wrong here ends in a closed picture before a word is said of it, and should the thread
+itself die, in WATCHER_DEAD; should it be starved, the lease runs out without it. A connection is given up behind a
+closed gate only. A watcher that ended, or was left behind by a fork, has no gate any more.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from killswitch.core.view import Picture
 from killswitch.core.watch import Action, Ask, Connect, Drain, Drop, Phase, Show, Watch
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.gate.gate import Gate
+from killswitch.gate.readiness import SHUT
+from killswitch.gate.saying import say
 from killswitch.gate.steps import Steps
 from killswitch.gate.waiting import Waiting
 from killswitch.store.channel import PushChannel
@@ -33,6 +36,9 @@ _LOG = logging.getLogger("killswitch.watcher")
 
 _DRAINING_S = 0.02
 """How often the watcher of a closed gate looks whether the permits that are still out are gone."""
+
+_DEAD = Picture(Mode.ENGAGED, 0, Code.WATCHER_DEAD, "the watcher thread died")
+"""Made beforehand, for where there may be no memory to make one."""
 
 Opener = Callable[[], tuple[PushChannel, QuestionLine]]
 BeatMaker = Callable[[Ask, int, str], Beat]
@@ -52,6 +58,7 @@ class Watcher:
         self.rung = "none"
         self._slack_ns: int | None = None
         self._gate = gate
+        self._readiness = gate.readiness  # its own: should another watcher follow, the gate has another set
         self._opener = opener
         self._make_beat = make_beat
         self._on_change = on_change
@@ -78,6 +85,7 @@ class Watcher:
         self.wake()
         if threading.current_thread() is self._thread:
             self._perform(self.watch.stop(now_ns()))
+            self._gate = Gate()  # the callback may start another watcher before this one ends: the gate is its
         else:
             self._thread.join()
 
@@ -86,11 +94,15 @@ class Watcher:
         self._waiting.wake()
 
     def abandon(self) -> None:
-        """In the child of a fork: gives the inherited descriptors back without a word to anybody."""
+        """In the child of a fork: gives the inherited descriptors back without a word to anybody.
+
+        Where a callback forked, the child goes on with it, and comes back to this watcher: with nothing to do, to no
+        number that may be somebody else's by now, and to a gate that nobody asks."""
+        self._gate, self._readiness = Gate(), SHUT
+        self.watch.phase = Phase.IDLE
+        self._changes.clear()
         self._waiting.close()
-        for end in (self._channel, self._line):
-            if end is not None:
-                end.close()
+        self._close_ends()
 
     def take_slack_ms(self) -> str:
         """For the beat: the least that was left of the lease when it was renewed since this was last asked, in whole
@@ -107,12 +119,13 @@ class Watcher:
             while self.watch.phase is not Phase.IDLE:
                 self._turn()
         except BaseException:
-            _LOG.exception("the watcher thread died; the gate is closed")
-            self._show(Picture(Mode.ENGAGED, self.watch.seen_epoch, Code.WATCHER_DEAD, "the watcher thread died"))
+            self._show(replace(_DEAD, epoch=self.watch.seen_epoch))  # before anything that may fail in its turn
             self._gate.attending = False
+            say(_LOG.exception, "the watcher thread died; the gate is closed")
             self._tell()
         finally:
             self._drop()
+            self._readiness = SHUT
             self._waiting.close()
 
     def _turn(self) -> None:
@@ -128,6 +141,8 @@ class Watcher:
             self._perform(self.watch.pushed(seen_ns))
         if self._line is not None and self._line.fileno() in ready:
             self._perform(self._take_answers())
+        if self.watch.phase is Phase.IDLE:
+            return  # a callback stopped this watcher, or forked: what `book` says is another's to look after
         if woken and self._stopping:
             self._perform(self.watch.stop(now_ns()))
         elif (woken or book.draining) and book.count() == 0:
@@ -165,8 +180,11 @@ class Watcher:
                 if isinstance(action, Show | Drop):
                     raise  # trouble would only ask for the same again
                 # A value of the application that no beat can carry, say: to be seen, and got over once it is mended.
-                _LOG.exception("the watcher could not do %s; the gate is closed until it can", type(action).__name__)
-                todo = deque(self.watch.trouble(now_ns(), Code.BAD_ANSWER, f"{type(action).__name__}: {error!r}"))
+                name = type(action).__name__
+                todo.clear()
+                for closing in self.watch.trouble(now_ns(), Code.BAD_ANSWER, f"{name}: {_told(error)}"):
+                    self._do(closing)  # first, and only then it is said
+                say(_LOG.exception, "the watcher could not do %s; the gate is closed until it can", name)
         self._gate.attending = False
         self._tell()
 
@@ -220,17 +238,22 @@ class Watcher:
         self._push_fd = self._channel.fileno()
         if self._push_fd >= 0:
             # Watched by every check before anything can open the gate.
-            self._gate.readiness.watch(self._push_fd)
+            self._readiness.watch(self._push_fd)
             self._waiting.watch(self._push_fd)
         self._waiting.watch(self._line.fileno())
 
     def _drop(self) -> None:
-        """Always after the gate was closed: from here on a check finds no socket to ask.
+        """Always after the gate was closed, whatever else failed: from here on a check finds no socket to ask.
 
         Unregistered first and closed then: while a forked child holds a copy of the socket, closing alone would leave
         it in both sets, readable for ever, and nobody could take it out any more."""
-        self._gate.readiness.forget(self._push_fd)
+        if self._gate.picture.is_open:
+            self._gate.show(_DEAD)
+        self._readiness.forget(self._push_fd)
         self._waiting.forget_all()
+        self._close_ends()
+
+    def _close_ends(self) -> None:
         for end in (self._channel, self._line):
             if end is not None:
                 end.close()
@@ -249,6 +272,14 @@ class Watcher:
                 self._on_change(*self._changes.pop(0))
         finally:
             self._telling = False
+
+
+def _told(error: Exception) -> str:
+    """What `error` says of itself, where it can."""
+    try:
+        return repr(error)
+    except Exception:
+        return type(error).__name__
 
 
 def settled_changes(changes: Iterable[tuple[Picture, Picture]]) -> list[tuple[Picture, Picture]]:

@@ -14,7 +14,7 @@ __all__ = ["LIBRARY", "LIBRARY_VERSION", "OPERATIONS", "SHARED", "Caller", "libr
 
 LIBRARY = "killswitch"
 LIBRARY_VERSION = 4
-SHARED = ("common", "incarnation", "replies", "deadman", "persons", "byhand")
+SHARED = ("common", "room", "incarnation", "replies", "deadman", "persons", "byhand")
 OPERATIONS = (
     "ks_admit", "ks_beat", "ks_deadman", "ks_drill", "ks_engage", "ks_leave", "ks_outcome", "ks_policy", "ks_proved",
     "ks_read", "ks_reduce", "ks_renew", "ks_reset", "ks_seal",

@@ -144,6 +144,9 @@ class Wire:
                 data = self._receive_within(left_s)
             except OSError as error:
                 raise self._broken(error) from None
+            except BaseException:  # an interrupt: what comes late is nobody's answer
+                self._is_broken = True
+                raise
             self._feed(data)
 
     def last_words(self) -> StoreRefused | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rq.job import Job
+from rq.job import Job, JobStatus
 
 from killswitch import Controller, Verdict, clock
 from tests.fleet.world import ENDLESS, PATIENCE_S, SOON, Fleet, Worker
@@ -104,6 +106,49 @@ def test_orders_of_a_killed_worker_are_cancelled_once_and_its_successor_trades_o
     assert result["cancelled"] == 0
     assert venue.status()["orders"] == before
     os.kill(heir.child.pid, signal.SIGCONT)
+
+
+def test_orders_of_a_killed_worker_are_cancelled_while_every_other_one_runs_an_engine(
+    fleet: Fleet, venue: VenueProcess
+) -> None:
+    """kill -9 where nobody is idle who serves the queue of the engines: a worker that serves `cleanup` only finds the
+    dead owner, and touches nothing of the engine that trades."""
+    fleet.place(resting(fleet))
+    doomed = worker_at(fleet, venue)
+    token = doomed.saw("job_started")["token"]
+    fleet.place({**ENDLESS, "name": "e2"})
+    busy = worker_at(fleet, venue)
+    busy.saw("job_started", engine="e2")
+    cleaner = worker_at(fleet, venue, "--queues", "cleanup")
+    cleaner.saw("worker_started")
+    left = stopped_with_a_working_order(doomed, venue)
+    os.kill(doomed.child.pid, signal.SIGKILL)
+    assert cleaner.saw("orders_cancelled", engine="e1", owner=token)["orders"] == left
+    assert venue.status()["orders"] == []
+    assert [found["cancelled"] for found in cleanup_results(fleet)] == [len(left)]
+    assert [event["engine"] for event in busy.events if event["event"] == "job_started"] == ["e2"]
+
+
+def test_orders_of_a_killed_worker_are_cancelled_although_its_job_was_marked_failed(
+    fleet: Fleet, venue: VenueProcess
+) -> None:
+    """kill -9 of the only worker, and `rq info` before another one comes: it takes the job for failed, and what the
+    owner left is found all the same."""
+    job = fleet.place(resting(fleet))
+    doomed = worker_at(fleet, venue, WORKERS_RECORD_TTL_S="3")
+    token = doomed.saw("job_started")["token"]
+    left = stopped_with_a_working_order(doomed, venue)
+    os.kill(doomed.child.pid, signal.SIGKILL)
+    info = [str(Path(sys.executable).parent / "rq"), "info", "-u", fleet.queue_server.unix_url]
+
+    def marked_failed() -> bool:
+        subprocess.run(info, check=True, capture_output=True, timeout=PATIENCE_S)
+        return job.get_status() is JobStatus.FAILED
+
+    eventually(marked_failed, timeout_s=PATIENCE_S, why="rq takes the job for failed")
+    heir = worker_at(fleet, venue)
+    assert heir.saw("orders_cancelled", engine="e1", owner=token)["orders"] == left
+    assert venue.status()["orders"] == []
 
 
 def test_order_in_the_line_of_a_killed_worker_never_works_after_the_cleanup(fleet: Fleet, venue: VenueProcess) -> None:

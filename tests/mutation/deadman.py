@@ -132,7 +132,7 @@ MUTANTS = (
         "every beat of every worker fills the server's log of refusals, where a real one is not seen any more",
     ),
     Mutant(
-        "end-is-forgotten", "P3", "killswitch/core/watch.py",
+        "end-is-forgotten", "P3", "killswitch/core/memory.py",
         "Code.STATE_WRONG_TYPE, Code.PERMISSION_EXPIRED})", "Code.STATE_WRONG_TYPE})",
         (_REAL, "-k", "newer_permission"),
         "a record that is set back by a late hand reopens workers at an epoch that had ended",

@@ -175,7 +175,7 @@ MUTANTS = [
         "workers/lua/requeue.lua",
         "if last and tonumber(last) >",
         "if last and 0 >",
-        ("tests/faults/test_deaths.py", "-k", "killed_with"),
+        ("tests/unit/workers_rq/test_cleanups.py",),
         "what a dead worker left at the venue goes on working",
     ),
     Mutant(

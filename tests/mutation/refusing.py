@@ -19,7 +19,7 @@ MUTANTS = [
     Mutant(
         "replicas-are-no-clients",
         "P4",
-        "killswitch/store/lua/common.lua",
+        "killswitch/store/lua/room.lua",
         "clients + (told('connected_slaves') or 0) >= most",
         "clients >= most",
         _FULL,

@@ -4,8 +4,10 @@ The order of steps is the whole point. The permit announces the order, then chec
 ownership of the engine is checked; then the order is sent; then the permit is released. Whoever stops the fleet
 therefore either sees the permit, or it was refused: an order cannot slip between the check and the acknowledgement.
 
-An order whose fate is unknown (the venue did not answer) may still arrive: its permit stays announced, so that this
-worker is not called quiet, until the venue has made sure that nothing more comes of it.
+An order whose fate is unknown may still arrive: its permit stays announced, so that this worker is not called quiet,
+until the venue has made sure that nothing more comes of it. That is so whatever ended the send (no answer, an
+interrupt, a bug), unless the venue, or who was asked before it, said that nothing is on its way: an exception that
+nobody thought of keeps the permit.
 
 Whether an order reduces is checked here against what is held and what already works on the same side, not believed:
 under REDUCING a strategy with a wrong idea of its position must not open a new one.
@@ -18,9 +20,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from killswitch import KillSwitchError
+from killswitch import Blocked, KillSwitchError
 from killswitch.clock import now_ns
-from workers.broker.base import Broker, BrokerError, UnknownOutcome
+from workers.broker.base import Broker, BrokerError, DuplicateOrder, UnknownOutcome
 from workers.domain import Fill, Order, Position, Tick, truly_reduces
 
 __all__ = ["Gate", "GuardedBroker", "NotOwner", "Sent"]
@@ -82,36 +84,44 @@ class GuardedBroker:
         self._next_settle_ns = 0
 
     def send(self, order: Order, epoch: int) -> Sent:
-        """Sends `order`, decided under `epoch`, or raises and sends nothing.
+        """Sends `order`, decided under `epoch`, or raises.
 
         Raises:
-            Blocked: gate 2 is closed for it.
-            NotOwner: the engine belongs to another process now.
-            UnknownOutcome: it may still arrive; it counts as in flight until `settle` knows better.
-            BrokerError: the venue refused it.
+            Blocked: gate 2, or the admission behind it, is closed for it; nothing was sent.
+            NotOwner: the engine belongs to another process now; nothing was sent.
+            BrokerError: the venue refused it, or nothing was sent; but for
+            UnknownOutcome, and whatever else ends the send: it may still arrive. It counts as in flight until `settle`
+                knows better.
         """
+        if order.client_id in self._unsettled:  # its permit must not be returned for what becomes of a second one
+            raise DuplicateOrder(order.client_id, "nothing was sent: the fate of the first order of this id is unknown")
         reduces = order.reduces and self._reduces(order)
         check_ns = now_ns()
         announced = self._gate.order(epoch, reduces=reduces, order_id=order.client_id)
         permit = announced.__enter__()
-        returned = True
+        # Kept from before the send on, not from its failure on: an interrupt may come between any two steps.
+        self._unsettled[order.client_id] = announced
         try:
             if not self._owns():
                 self.not_owner += 1
                 raise NotOwner(order.client_id)
             self._broker.submit(order, token=permit.epoch)
-            return Sent(permit.epoch, check_ns, now_ns())
+            sent = Sent(permit.epoch, check_ns, now_ns())
         except UnknownOutcome:
-            returned = False
-            self._unsettled[order.client_id] = announced
             raise
-        finally:
-            if returned:
-                announced.__exit__(None, None, None)
+        except (NotOwner, Blocked, BrokerError):
+            self._return(order.client_id)
+            raise
+        self._return(order.client_id)
+        return sent
+
+    def _return(self, client_id: str) -> None:
+        """Nothing is on its way of this order: its permit is returned."""
+        self._unsettled.pop(client_id).__exit__(None, None, None)
 
     @property
     def unsettled(self) -> Sequence[str]:
-        """Client ids of orders that were sent and not answered."""
+        """Client ids of orders that may have been sent and of which nobody knows what became."""
         return tuple(self._unsettled)
 
     def settle(self) -> Mapping[str, bool]:
@@ -124,7 +134,7 @@ class GuardedBroker:
         taken: dict[str, bool] = {}
         for client_id in tuple(self._unsettled):
             taken[client_id] = self._broker.void(client_id)
-            self._unsettled.pop(client_id).__exit__(None, None, None)
+            self._return(client_id)
         return taken
 
     def _reduces(self, order: Order) -> bool:

@@ -11,7 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from killswitch import Admission, AdmissionUnknown, InvalidInput, OrderConflict, StoreRefused, StoreUnavailable
+from killswitch import (
+    Admission,
+    AdmissionUnknown,
+    Blocked,
+    InvalidInput,
+    OrderConflict,
+    StoreRefused,
+    StoreUnavailable,
+)
 from killswitch.clock import NS_PER_MS, now_ns
 from workers.broker.base import Broker, BrokerError, DuplicateOrder, UnknownOutcome
 from workers.domain import Fill, Order, Position, Tick
@@ -67,6 +75,11 @@ class JournalBroker:
             raise DuplicateOrder(order.client_id, str(error)) from None
         except InvalidInput as error:
             raise BrokerError(order.client_id, f"nothing was sent: {error}") from None
+        except Blocked:
+            raise
+        except BaseException:
+            self._hang_up()
+            raise
         self._coming[order.client_id] = (order, entry)
 
     def cancel(self, client_id: str) -> bool:
@@ -127,6 +140,14 @@ class JournalBroker:
                 del self._coming[client_id]
         except (StoreUnavailable, StoreRefused):
             pass  # asked again with a later quote
+        except BaseException:
+            self._hang_up()
+            raise
         if arrived:
             self._venue.refresh()
         self._look_ns = now_ns() + _LOOK_NS
+
+    def _hang_up(self) -> None:
+        """After a question that was cut short, by an interrupt or a time limit: its answer, which nobody waits for any
+        more, would be taken for that of the next question."""
+        self._admission.close()

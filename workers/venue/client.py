@@ -155,10 +155,8 @@ class VenueBroker:
             if not self._taken_over:
                 self._take_over()
             answer = self._ask("status", client_id, since=self._seq)
-            self._working = {}
-            for found in answer["orders"]:
-                if found["owner"] <= self._owner:
-                    self._working[str(found["client_id"])] = read_order(found)
+            ours = (found for found in answer["orders"] if found["owner"] <= self._owner)
+            self._working = {str(found["client_id"]): read_order(found) for found in ours}
             self._take_news(answer)
             if self._fence > self._fence_stands:
                 self._tell_fence()
@@ -183,8 +181,7 @@ class VenueBroker:
         if "positions" in answer:
             self._positions = {name: read_position(name, held) for name, held in answer["positions"].items()}
         self._seq = seq
-        for gone in self._working.keys() - still:
-            del self._working[gone]
+        self._working = {name: order for name, order in self._working.items() if name in still}
 
     def _tell_fence(self) -> None:
         self._fence_stands = _count(self._ask("raise_fence", "", epoch=self._fence).get("fence"))
@@ -229,8 +226,10 @@ class VenueBroker:
             sock.settimeout(self._limit_s)
             sock.sendall(encode(question))
             answer = decode(self._line(sock, deadline_ns))
-        except (OSError, BrokerError) as error:
-            self.close()
+        except BaseException as error:
+            self.close()  # half a question may have left, and nobody waits for its answer any more
+            if not isinstance(error, OSError | BrokerError):  # a time limit, an interrupt
+                raise
             why = "no answer in time" if isinstance(error, TimeoutError) else str(error)
             text = f"the venue at {self._address} did not answer ({why}): whether it took {what} is unknown"
             raise UnknownOutcome(about, text) from None

@@ -6,7 +6,16 @@ import pytest
 
 from killswitch import Blocked, Code, Mode
 from tests.unit.workers.doubles import ScriptedAgent, ScriptedGate, ticks_at
-from workers.broker import BrokerError, DuplicateOrder, GuardedBroker, NotOwner, PaperBroker
+from workers.broker import (
+    BrokerError,
+    DuplicateOrder,
+    GuardedBroker,
+    NotOwner,
+    PaperBroker,
+    StaleOwner,
+    StaleToken,
+    UnknownOutcome,
+)
 from workers.domain import Order, Side
 
 (TICK,) = ticks_at(1.0)
@@ -20,10 +29,14 @@ class WatchedBroker(PaperBroker):
         self.gate = gate
         self.in_flight: list[int] = []
         self.failure: BaseException | None = None
+        self.arrives = False
+        """Whether the order is taken before the failure."""
 
     def submit(self, order: Order, token: int) -> None:
         self.in_flight.append(self.gate.in_flight)
         if self.failure is not None:
+            if self.arrives:
+                super().submit(order, token)
             raise self.failure
         super().submit(order, token)
 
@@ -108,13 +121,65 @@ def test_without_ownership_nothing_is_sent(bench: Bench) -> None:
     assert (bench.venue.in_flight, bench.guarded.not_owner, bench.gate.in_flight) == ([], 1, 0)
 
 
-@pytest.mark.parametrize("failure", [BrokerError("a", "refused"), RuntimeError("bug"), KeyboardInterrupt()])
-def test_a_failing_venue_leaks_no_permit(bench: Bench, failure: BaseException) -> None:
+@pytest.mark.parametrize("failure", [BrokerError("a", "refused"), StaleToken("a", "old"), StaleOwner("a", "replaced")])
+def test_a_venue_that_refuses_an_order_leaks_no_permit(bench: Bench, failure: BrokerError) -> None:
     """A leaked permit would keep the fleet from ever being proved quiet."""
     bench.venue.failure = failure
     with pytest.raises(type(failure)):
         bench.guarded.send(buy(), epoch=1)
-    assert bench.gate.in_flight == 0
+    assert (bench.gate.in_flight, bench.guarded.unsettled) == (0, ())
+
+
+def test_an_order_that_its_admission_blocks_leaks_no_permit(bench: Bench) -> None:
+    """What Redis did not admit goes nowhere."""
+    bench.venue.failure = bench.gate.blocked(Code.ENGAGED)
+    with pytest.raises(Blocked):
+        bench.guarded.send(buy(), epoch=1)
+    assert (bench.gate.in_flight, bench.guarded.unsettled) == (0, ())
+
+
+UNFORESEEN = [UnknownOutcome("a", "no answer"), RuntimeError("bug"), KeyboardInterrupt(), SystemExit(), OSError("line")]
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+@pytest.mark.parametrize("failure", UNFORESEEN)
+def test_a_send_that_ends_without_a_word_of_the_venue_stays_in_flight_until_it_is_settled(
+    bench: Bench, failure: BaseException, arrives: bool
+) -> None:
+    """P7: whatever ended the send, the order may have left: its permit is returned when the venue has voided it."""
+    bench.venue.failure, bench.venue.arrives = failure, arrives
+    with pytest.raises(type(failure)):
+        bench.guarded.send(buy(), epoch=1)
+    assert (bench.gate.in_flight, bench.guarded.unsettled) == (1, ("a",))
+    bench.venue.failure = None
+    assert bench.guarded.settle() == {"a": arrives}
+    assert (bench.gate.in_flight, bench.guarded.unsettled, list(bench.guarded.open_orders())) == (0, (), [])
+    with pytest.raises(DuplicateOrder):  # should it arrive only now
+        bench.venue.submit(buy(), 1)
+
+
+def test_an_interrupt_before_the_send_keeps_the_order_in_flight_until_it_is_withdrawn(bench: Bench) -> None:
+    """P7: the permit is kept from before the send on, so there is no moment at which an interrupt could lose it."""
+    interrupted: list[int] = []
+
+    def owns() -> bool:
+        interrupted.append(len(bench.guarded.unsettled))
+        raise KeyboardInterrupt
+
+    bench.guarded = GuardedBroker(bench.venue, bench.gate, owns)
+    with pytest.raises(KeyboardInterrupt):
+        bench.guarded.send(buy(), epoch=1)
+    assert (interrupted, bench.gate.in_flight, bench.guarded.cancel_all(), bench.gate.in_flight) == ([1], 1, 0, 0)
+
+
+def test_an_order_whose_fate_is_unknown_is_not_sent_again_under_its_id(bench: Bench) -> None:
+    """The refusal of the second one says nothing about the first, whose permit stays."""
+    bench.venue.failure = RuntimeError("bug")
+    with pytest.raises(RuntimeError):
+        bench.guarded.send(buy(), epoch=1)
+    with pytest.raises(DuplicateOrder, match="nothing was sent: the fate of the first order of this id is unknown"):
+        bench.guarded.send(buy(), epoch=1)
+    assert (bench.venue.in_flight, bench.gate.in_flight, bench.guarded.unsettled) == ([1], 1, ("a",))
 
 
 def test_a_repeated_client_id_is_refused_by_the_venue(bench: Bench) -> None:

@@ -12,7 +12,6 @@ from killswitch import (
     Blocked,
     Code,
     InvalidInput,
-    KillSwitchError,
     Mode,
     OrderConflict,
     StoreUnavailable,
@@ -28,10 +27,11 @@ class ScriptedAdmission:
     """Admits, or raises `error`; `waiting` are the entries that no gateway has dealt with."""
 
     def __init__(self) -> None:
-        self.error: KillSwitchError | InvalidInput | None = None
+        self.error: BaseException | None = None
         self.asked: list[tuple[int, str, dict[str, Any], bool]] = []
         self.waiting: set[str] = set()
         self.looks = 0
+        self.closed = 0
 
     def admit(self, permit: Any, order_id: str, order: dict[str, Any], reduces: bool = False) -> str:
         self.asked.append((permit.epoch, order_id, order, reduces))
@@ -45,6 +45,9 @@ class ScriptedAdmission:
         if self.error is not None:
             raise self.error
         return entry_id in self.waiting
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 class Session(PaperBroker):
@@ -111,7 +114,22 @@ def test_refusals_are_told_as_a_venue_tells_them(
     with pytest.raises(expected) as caught:
         broker.submit(order(), 5)
     assert isinstance(caught.value, UnknownOutcome) == isinstance(error, AdmissionUnknown)
-    assert broker.open_orders() == ()
+    assert (broker.open_orders(), admission.closed) == ((), 0)
+
+
+@pytest.mark.parametrize("cut", [KeyboardInterrupt(), RuntimeError("time limit")])
+def test_question_that_was_cut_short_ends_its_line(
+    broker: JournalBroker, admission: ScriptedAdmission, cut: BaseException
+) -> None:
+    """The answer to it may still come, and must not be taken for that of the next order."""
+    broker.submit(order("o-1"), 5)
+    admission.error = cut
+    with pytest.raises(type(cut)):
+        broker.submit(order("o-2"), 5)
+    assert admission.closed == 1
+    with pytest.raises(type(cut)):
+        broker.on_tick(QUOTE)
+    assert admission.closed == 2
 
 
 def test_order_on_its_way_counts_as_working(broker: JournalBroker, venue: Session) -> None:

@@ -264,3 +264,22 @@ def test_order_of_unknown_fate_stays_in_flight_until_the_venue_has_voided_it(
     with VenueLine(venue.url) as line:
         assert line.order("a", owner=5)["error"] == "DuplicateOrder"
         assert line.ask("open_orders")["orders"] == []
+
+
+def test_order_that_is_cut_short_after_its_bytes_left_stays_in_flight_until_it_is_voided(
+    broker: VenueBroker, venue: RunningVenue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P7: a time limit between the bytes and the answer; the answer that comes too late is taken for no other one."""
+    gate = ScriptedGate()
+    guard = GuardedBroker(broker, gate, lambda: True)
+    broker.refresh()
+    monkeypatch.setattr(VenueBroker, "_line", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        guard.send(bid("a"), 1)
+    assert (gate.in_flight, guard.unsettled) == (1, ("a",))
+    monkeypatch.undo()
+    assert guard.cancel_all() == 0
+    assert (gate.in_flight, guard.unsettled) == (0, ())
+    with VenueLine(venue.url) as line:
+        assert line.order("a", owner=5)["error"] == "DuplicateOrder"
+        assert line.ask("open_orders")["orders"] == []

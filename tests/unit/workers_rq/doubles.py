@@ -85,6 +85,7 @@ class AgentDouble:
         self.in_flight = 0
         self.running = False
         self.info: dict[str, Any] = {}
+        self.succeeded: list[tuple[AgentDouble, bool]] = []
         self._open_callbacks: list[Callable[[View], None]] = []
 
     @property
@@ -95,6 +96,9 @@ class AgentDouble:
     def start(self) -> AgentDouble:
         self.running = True
         return self
+
+    def succeed(self, closed: AgentDouble, *, unleft: bool = False) -> None:
+        self.succeeded.append((closed, unleft))
 
     def close(self, drain_s: float = 5.0) -> bool:
         self.running = False

@@ -65,3 +65,19 @@ def test_agent_that_cannot_be_made_leaves_the_idle_one_in_its_place(
         pass
     assert agents.open()
     assert not agents.leaving
+
+
+def test_every_agent_knows_what_the_one_before_it_saw(switch: Switch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """P9: each succeeds the one before, also where that could not leave, or after a pause; so no stop is forgotten."""
+    agents = holder(switch)
+    agents.start()
+    with agents.serving("e1", ()):
+        agents.saying(venue="paper")
+        with monkeypatch.context() as patch:
+            patch.setattr(AgentDouble, "close", lambda *_: False)
+            agents.saying(venue="paper", session="2")
+    agents.close()
+    agents.start()
+    made = switch.made
+    assert len(made) == 6
+    assert [one.succeeded for one in made[1:]] == [[(made[at], at == 2)] for at in range(5)]

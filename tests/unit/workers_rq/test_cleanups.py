@@ -155,7 +155,8 @@ def test_note_survives_whoever_saw_the_death_and_whoever_took_the_job(
     left_working(venue, lease.token, "a").close()
     first = make_worker("first", venue_url=venue.url)
     with monkeypatch.context() as patch:
-        patch.setattr(first._recovery, "_clean_up", lambda: None)  # it dies here
+        patch.setattr(first._cleanups, "add_dead", lambda _: None)  # it dies here
+        patch.setattr(first._recovery, "_clean_up", lambda: None)
         assert first._recovery.run() == 1
     assert store.hget(cleanups.key("e1"), "token") == str(lease.token).encode()
     second = make_worker("second", venue_url=venue.url)

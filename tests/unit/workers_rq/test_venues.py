@@ -11,6 +11,7 @@ import fakeredis
 import pytest
 import redis
 from rq.job import JobStatus
+from rq.timeouts import JobTimeoutException
 
 from tests.support.venue import VenueLine
 from tests.unit.workers_rq.doubles import SHORT, AgentDouble, MakeWorker, Switch, step
@@ -134,6 +135,61 @@ def test_order_of_unknown_fate_keeps_the_agent_and_its_entry(
     worker.venues.settle()
     assert step(worker) == second.id
     assert [agent.in_flight for agent in switch.made] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("cut", [JobTimeoutException("time limit"), RuntimeError("bug"), KeyboardInterrupt()])
+def test_submitted_order_whose_job_is_cut_short_stays_in_flight_until_it_is_settled(
+    store: fakeredis.FakeStrictRedis, make_worker: MakeWorker, venue: RunningVenue, switch: Switch,
+    monkeypatch: pytest.MonkeyPatch, cut: BaseException,
+) -> None:  # fmt: skip
+    """P7: the job failed after the order left: the venue is asked at once to withdraw it; while it says nothing the
+    order counts as in flight, and nothing gated is started."""
+    monkeypatch.setattr("workers.jobs._LAST_PAUSE_S", 0.0)
+    submit = VenueBroker.submit
+
+    def interrupted(broker: VenueBroker, wanted: Order, token: int) -> None:
+        submit(broker, wanted, token)
+        raise cut
+
+    def unsaid(_broker: GuardedBroker) -> None:
+        raise BrokerError("", "no answer")
+
+    worker = make_worker("w1", venue_url=venue.url)
+    first, second, third = (
+        queues.submit_order(store, {**order(1, name), "account": name}) for name in ("desk", "other", "third")
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(VenueBroker, "submit", interrupted)
+        patch.setattr(GuardedBroker, "settle", unsaid)
+        step(worker)
+    assert first.get_status() is JobStatus.FAILED
+    gc.collect()
+    assert [(sinks(agent), agent.in_flight) for agent in switch.made] == [("", 0), ("venue/desk", 1)]
+    assert step(worker) is None
+    worker.venues.settle()
+    with monkeypatch.context() as patch:
+        patch.setattr(VenueBroker, "submit", interrupted)
+        step(worker)
+    assert second.get_status() is JobStatus.FAILED
+    assert (open_ids(venue, "desk"), open_ids(venue, "other")) == ([], [])
+    assert [agent.in_flight for agent in switch.made] == [0, 0, 0]
+    assert step(worker) == third.id
+
+
+def test_engine_that_cannot_even_ask_for_its_cancels_leaves_a_note(
+    store: fakeredis.FakeStrictRedis, make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake in the way of the cancels is no reason to forget the orders."""
+    monkeypatch.setattr("workers.jobs._LAST_PAUSE_S", 0.0)
+
+    def broken(_broker: GuardedBroker) -> int:
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr(GuardedBroker, "cancel_all", broken)
+    job = queues.place_engine(store, SHORT)
+    step(make_worker("w1"))
+    assert job.get_status() is JobStatus.FAILED
+    assert store.hget(Cleanups(store).key("e1"), "token") == store.hget("workers:tokens", "e1")
 
 
 def test_drained_engine_cancels_its_orders_at_the_venue(
