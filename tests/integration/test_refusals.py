@@ -122,6 +122,7 @@ def _fill(server: RealServer, line: RawLine) -> int:
         operator.settimeout(0.2)
         with contextlib.suppress(TimeoutError):
             refused = b"max number of clients" in operator.recv(200)
+            clock.sleep(0.05)  # one that was on its way out is out by then
             return there if refused and _clients(line) == there else 0
     return 0
 
@@ -140,7 +141,8 @@ def test_a_server_that_lets_nobody_in_closes_the_gate(
     with switch.server.line() as line:
         held = eventually(lambda: _fill(switch.server, line), why="nobody gets in any more")
         full_ns = clock.now_ns()
-        assert last_pass_ns(agent, full_ns + LEASE_NS + 200 * NS_PER_MS) <= full_ns + LEASE_NS
+        bound_ns = LEASE_NS + 100 * NS_PER_MS  # for so long it is not asked again
+        assert last_pass_ns(agent, full_ns + bound_ns + 200 * NS_PER_MS) <= full_ns + bound_ns
         closes_with(agent, Code.REDIS_MAXCLIENTS)
         with pytest.raises(StoreRefused) as caught:
             switch.control.engage("stop")

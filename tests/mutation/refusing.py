@@ -11,7 +11,7 @@ MUTANTS = [
         "full-server-is-no-refusal",
         "P4",
         "killswitch/store/lua/ks_read.lua",
-        "  if is_full_lately() then return refuse_as_full() end\n",
+        "  if is_full(server_ms()) then return refuse_as_full() end\n",
         "",
         _FULL,
         "at maxclients nobody can engage, and the workers that are connected trade on",

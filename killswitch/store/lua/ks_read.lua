@@ -7,7 +7,7 @@
 -- Returns {version, nonce, run id, confirmed 0|1, epoch counter, {{kind, text, length, pttl ms, epoch, recorded 0|1}, ...}}
 redis.register_function('ks_read', function(keys, args)
   local n = names(keys[1])
-  if is_full_lately() then return refuse_as_full() end
+  if is_full(server_ms()) then return refuse_as_full() end
   -- One look at the ledger for everything: a fleet asks this thousands of times a second.
   local fields = { 'run_id', 'epoch', 'deadman' }
   for i, key in ipairs(keys) do
