@@ -7,6 +7,7 @@ Settings of the person who runs the tests are taken out first: no test may reach
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -45,6 +46,13 @@ def pytest_configure() -> None:
     env_file = Path(".env")
     if env_file.exists() and re.search(r"^\s*(export\s+)?(KILLSWITCH|WORKERS)_", env_file.read_text(), re.M | re.I):
         pytest.exit(".env holds settings of a switch; move it away while the tests run", returncode=2)
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded stays, and need not be looked at again and again for garbage; that costs a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

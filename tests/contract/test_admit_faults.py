@@ -190,7 +190,7 @@ PRESSES: dict[str, Press] = {
     "ks_engage": lambda wire: wire.send("FCALL", "ks_engage", 1, STATE, "stop", "alice", "", "test"),
     "ks_reduce": lambda wire: wire.send("FCALL", "ks_reduce", 1, STATE, "less", "alice", "", "", "test"),
 }
-ROUNDS = 200
+ROUNDS = 100
 
 
 @pytest.mark.parametrize("press", PRESSES)
