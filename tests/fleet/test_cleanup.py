@@ -125,7 +125,8 @@ def test_orders_of_a_killed_worker_are_cancelled_while_every_other_one_runs_an_e
     os.kill(doomed.child.pid, signal.SIGKILL)
     assert cleaner.saw("orders_cancelled", engine="e1", owner=token)["orders"] == left
     assert venue.status()["orders"] == []
-    assert [found["cancelled"] for found in cleanup_results(fleet)] == [len(left)]
+    results = eventually(lambda: cleanup_results(fleet), timeout_s=PATIENCE_S, why="the job ends after it has told")
+    assert [found["cancelled"] for found in results] == [len(left)]
     assert [event["engine"] for event in busy.events if event["event"] == "job_started"] == ["e2"]
 
 
