@@ -7,13 +7,14 @@ the newest. How many went is counted.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from queue import SimpleQueue
 from typing import Generic, TypeVar
+
+from killswitch.saying import say
 
 __all__ = ["Hooks", "call_each"]
 
@@ -29,8 +30,7 @@ def call_each(callbacks: Iterable[Callable[[T], None]], news: T) -> None:
         try:
             callback(news)
         except Exception:
-            with contextlib.suppress(Exception):  # no more than a failure of logging is
-                _LOG.exception("a callback failed; the gate is not affected")
+            say(_LOG.exception, "a callback failed; the gate is not affected")
 
 
 class _Lane(Generic[T]):
@@ -96,8 +96,7 @@ class Hooks(Generic[T]):
             try:
                 lane.put(news)
             except RuntimeError:  # no thread to be had: it waits, and the next news tries again
-                with contextlib.suppress(Exception):
-                    _LOG.warning("no thread can be started for a callback; the gate is not affected")
+                say(_LOG.warning, "no thread can be started for a callback; the gate is not affected")
 
     def end(self) -> None:
         """What was told is still handed over; then the threads end. Does not wait for them."""

@@ -82,7 +82,9 @@ def _record(state: SwitchState, now_ms: int) -> str:
     if state.at_ms:
         parts.append(f"{wall_text(state.at_ms)} ({ago(now_ms - state.at_ms)})")
     told = ", ".join(parts)
-    return told if state.recorded or state.unapproved else f"by hand, not recorded yet; on record before it: {told}"
+    if state.recorded or state.unapproved:
+        return told
+    return "by hand, not recorded yet" + (f"; on record before it: {told}" if state.epoch else "")
 
 
 def _why(state: SwitchState, said: str) -> str:
@@ -225,6 +227,12 @@ def _persons_lines(status: FleetStatus, paint: Paint, limit: int) -> list[str]:
     return lines
 
 
+def _data_may_be_lost(status: FleetStatus) -> bool:
+    """Whether the state is gone that was there, or a worker has seen more than is on record."""
+    gone = status.switch.text == "(absent)" and bool(status.epoch or status.members)
+    return gone or any(one.epoch > status.epoch for one in status.members)
+
+
 def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = COLUMNS) -> list[str]:
     """The whole screen."""
     text, style = headline(status)
@@ -235,7 +243,7 @@ def status_lines(status: FleetStatus, version: str, paint: Paint, limit: int = C
         lines += wrap(f"why: {why}", limit, "  ")
     if status.switch.via in ("incarnation", "reassert"):
         lines += [paint(line, "warn") for line in wrap(_LOST_WITH_IT, limit, "  ")]
-    elif status.switch.text == "(absent)" or any(one.epoch > status.epoch for one in status.members):
+    elif _data_may_be_lost(status):
         lines += [paint(line, "warn") for line in wrap(_NO_STATE, limit, "  ")]
     lines += limit_lines(status, paint, limit)
     lines += _persons_lines(status, paint, limit)

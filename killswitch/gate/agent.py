@@ -29,10 +29,10 @@ from killswitch.core.watch import Ask, Watch
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.gate.gate import Gate
 from killswitch.gate.readiness import make_readiness
-from killswitch.gate.saying import say
 from killswitch.gate.waiting import make_waiting
 from killswitch.gate.watcher import Watcher
 from killswitch.hooks import Hooks, call_each
+from killswitch.saying import say
 from killswitch.settings import Settings
 from killswitch.store.channel import PushChannel
 from killswitch.store.functions import LIBRARY_VERSION

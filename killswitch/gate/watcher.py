@@ -24,9 +24,9 @@ from killswitch.core.watch import Action, Ask, Connect, Drain, Drop, Phase, Show
 from killswitch.errors import StoreRefused, StoreUnavailable
 from killswitch.gate.gate import Gate
 from killswitch.gate.readiness import SHUT
-from killswitch.gate.saying import say
 from killswitch.gate.steps import Steps
 from killswitch.gate.waiting import Waiting
+from killswitch.saying import say
 from killswitch.store.channel import PushChannel
 from killswitch.store.line import Beat, QuestionLine
 

@@ -75,8 +75,8 @@ def _tail(found: Verification) -> list[str]:
     if not found.unsealed:
         return []
     since = "the oldest of them" if found.unsealed > 1 else "it is"
-    age = f"{since} {span(found.unsealed_ms)} old" if found.unsealed_ms else "when that was exported"
-    return [f"  {count_of(found.unsealed, 'entry')} not sealed yet, {age}"]
+    age = f", {since} {span(found.unsealed_ms)} old" if found.unsealed_ms else ""  # an export has no present
+    return [f"  {count_of(found.unsealed, 'entry')} not sealed yet{age}"]
 
 
 def _limits(found: Verification) -> list[str]:

@@ -228,3 +228,21 @@ def test_sentinel_that_answers_nonsense_is_passed_by(answer: bytes) -> None:
     with ScriptedServer([answer]) as server:
         error = unreachable(f"redis+sentinel://127.0.0.1:{server.port}/desk", timeout_s=2.0)
     assert error.code is Code.UNREACHABLE
+
+
+def test_answer_to_a_question_that_was_cut_short_is_nobody_elses(
+    module_server: RealServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An interrupt while it waits ends the wire: what comes late is not taken for the next answer."""
+    wire = connect(parse_url(module_server.unix_url), 5.0)
+
+    def interrupted(_limit_s: float) -> bytes:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(wire, "_receive_within", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            wire.call("ECHO", "first")
+    with pytest.raises(StoreUnavailable, match="is broken"):
+        wire.call("ECHO", "second")
+    wire.close()

@@ -89,6 +89,8 @@ def test_a_scope_that_is_not_there_is_told_with_those_that_are(switch: Switch, s
         assert terminal.end() == 1
     assert "there is no such scope" in terminal.shown
     assert "[y/N]" not in terminal.shown
+    later = shell.run("reset", "--epoch", "99", "-r", "x", "-s", "symbol:EURUSD")
+    assert "epoch 99 was never given here" in told(later)
     known = shell.run("reset", "--epoch", "0", "-r", "x", "-s", "symbol:EURUSD")
     assert "somebody changed the switch since you looked" in told(known)
 

@@ -20,7 +20,7 @@ MUTANTS = [
     Mutant(
         "log-failure-matters",
         "P2",
-        "killswitch/gate/saying.py",
+        "killswitch/saying.py",
         "contextlib.suppress(Exception)",
         "contextlib.nullcontext()",
         (_FAILURES, "-k", "action_that or dies"),

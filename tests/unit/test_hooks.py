@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -170,3 +171,18 @@ def test_no_thread_to_be_had_is_no_error_of_who_tells(monkeypatch: pytest.Monkey
         hooks.tell(1)
     hooks.tell(2)
     eventually(lambda: heard == [1, 2], why="it waited")
+
+
+def test_a_log_that_fails_keeps_no_callback_from_being_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P2: a full disk behind the log does not reach the watcher, which calls these."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("No space left on device")
+
+    def bad(_news: int) -> None:
+        raise ValueError
+
+    heard: list[int] = []
+    monkeypatch.setattr(logging.getLogger("killswitch.hooks"), "exception", fails)
+    call_each([bad, heard.append], 7)
+    assert heard == [7]

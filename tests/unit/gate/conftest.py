@@ -1,7 +1,8 @@
-"""An open gate without a watcher."""
+"""An open gate without a watcher, and both ends of a connection."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -28,3 +29,12 @@ def gate() -> Iterator[Gate]:
     made.show(open_picture())
     yield made
     readiness.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a connection, this one's and the server's."""
+    near, far = socket.socketpair()
+    yield near, far
+    near.close()
+    far.close()

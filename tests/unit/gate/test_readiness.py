@@ -28,15 +28,6 @@ def asked(request: pytest.FixtureRequest) -> Iterator[Readiness]:
     made.close()
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Two connected ends."""
-    left, right = socket.socketpair()
-    yield left, right
-    left.close()
-    right.close()
-
-
 def test_empty_set_is_not_ready(asked: Readiness) -> None:
     """On the polling rung there is nothing to ask, and the lease alone decides."""
     assert not asked.ready(0, 1)

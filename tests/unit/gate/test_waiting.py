@@ -22,15 +22,6 @@ def waiting() -> Iterator[Waiting]:
     made.close()
 
 
-@pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Two ends of a line."""
-    near, far = socket.socketpair()
-    yield near, far
-    near.close()
-    far.close()
-
-
 Pair = tuple[socket.socket, socket.socket]
 
 

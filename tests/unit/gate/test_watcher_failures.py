@@ -96,15 +96,6 @@ class Bench:
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Both ends of a push connection."""
-    near, far = socket.socketpair()
-    yield near, far
-    near.close()
-    far.close()
-
-
-@pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch, pair: tuple[socket.socket, socket.socket]) -> Iterator[Bench]:
     """A watcher whose gate is open."""
     made = Bench(monkeypatch, pair[0])

@@ -37,3 +37,11 @@ def test_notes_stand_under_a_heading_that_says_so(violations: tuple[AuditFinding
     assert str(NOTE) in "".join(lines[at:])
     assert str(VIOLATION) not in "".join(lines[at:])
     assert not any("noted" in line for line in verification_lines(look(findings=violations), Paint(False)))
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "text"), [(17_400, "  1 entry not sealed yet, it is 17.4 s old"), (0, "  1 entry not sealed yet")]
+)
+def test_a_tail_has_an_age_only_where_there_is_a_present(age_ms: int, text: str) -> None:
+    """An export was made at some time that nobody knows."""
+    assert text in verification_lines(look(unsealed=1, unsealed_ms=age_ms), Paint(False))

@@ -106,7 +106,10 @@ def test_a_state_that_is_gone_may_be_data_that_is_lost() -> None:
     """Nobody resets without having read that stops of scopes and the rule of two persons may be lost with it."""
     gone = status(switch=engaged(text="(absent)", via="raw"), members=())
     behind = status(switch=engaged("initialised"), members=(member(epoch=99),))
-    for picture, told in ((gone, True), (behind, True), (status(), False), (status(switch=engaged("x")), False)):
+    never = status(switch=engaged(text="(absent)", epoch=0, recorded=False, actor=""), members=(), epoch=0)
+    assert status_lines(never, "1.0", PLAIN)[1].strip() == "by hand, not recorded yet"
+    pictures = ((gone, True), (behind, True), (never, False), (status(), False), (status(switch=engaged("x")), False))
+    for picture, told in pictures:
         text = " ".join(" ".join(status_lines(picture, "1.0", PLAIN)).split())
         assert ("Redis lost its data, and with it its scopes and the rules for the fleet" in text) is told, text
 

@@ -1,4 +1,4 @@
-"""Saying something about the gate, to whoever reads logs.
+"""Saying something to whoever reads logs, from where nothing may go wrong.
 
 Invariant: nothing here decides about a gate, and nothing that logging raises comes back. Logging is the application's:
 its handlers may find a closed stream or a full disk. So the gate is closed first, and then it is said.
